@@ -1,0 +1,33 @@
+export type { CallOptions, Fetch } from "./client.ts";
+export { type DaprOptions, dapr, type Sidecar, type SidecarMetadata } from "./dapr.ts";
+export {
+  DaprError,
+  EtagMismatch,
+  InvalidState,
+  InvocationAborted,
+  InvocationTimeout,
+  PublishFailed,
+  SidecarUnreachable,
+} from "./errors.ts";
+export { type CloudEvent, type EventOptions, type EventType, event, type NewEvent } from "./event.ts";
+export type { ReadyOptions } from "./health.ts";
+export type { InvokeFetch, InvokeInit } from "./invoke.ts";
+export type { PublishableEvent, Published, Publisher, PublishOptions } from "./publish.ts";
+export type { InferInput, InferOutput, SchemaIssue, StandardSchemaV1 } from "./schema.ts";
+export type { Secrets } from "./secrets.ts";
+export type { SetOptions, State, Stored, Update, UpdateOptions } from "./state.ts";
+export {
+  type DeadLetter,
+  type Dropped,
+  drop,
+  type EventHandler,
+  on,
+  onAny,
+  onDeadLetter,
+  type Received,
+  type Subscription,
+  type SubscriptionOptions,
+  type SubscriptionsOptions,
+} from "./subscriptions.ts";
+export { appToken } from "./token.ts";
+export { childTraceparent, newTraceparent, parseTraceparent, type Traceparent } from "./traceparent.ts";

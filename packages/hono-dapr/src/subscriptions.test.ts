@@ -1,0 +1,270 @@
+import { describe, expect, test } from "bun:test";
+import * as v from "valibot";
+import { type CloudEvent, dapr, drop, event, on, onAny, onDeadLetter, type Subscription } from "./index.ts";
+import type { SubscriptionsOptions } from "./subscriptions.ts";
+
+const OrderPlaced = event("orders", "order.placed", v.object({ orderId: v.string() }));
+const OrderConfirmed = event("orders", "order.confirmed", v.object({ orderId: v.string() }));
+
+const placed = (data: unknown = { orderId: "o-1" }, more: Partial<CloudEvent> = {}): CloudEvent => ({
+  specversion: "1.0",
+  id: "e-1",
+  source: "shop",
+  type: "order.placed",
+  time: "2026-01-01T00:00:00Z",
+  data,
+  ...more,
+});
+
+interface Sent {
+  path: string;
+  body: { entryId: string; event: CloudEvent }[];
+}
+
+/** An app with these subscriptions, beside a sidecar that notes what is published, or refuses it. */
+function app(
+  subscriptions: Subscription[],
+  options: SubscriptionsOptions & { refuse?: boolean; token?: string } = {},
+) {
+  const sent: Sent[] = [];
+  const sidecar = dapr({
+    endpoint: "http://sidecar",
+    appToken: options.token ?? "",
+    fetch: async (url, init) => {
+      if (options.refuse) return Response.json({ errorCode: "ERR_PUBSUB_PUBLISH_MESSAGE" }, { status: 500 });
+      sent.push({ path: new URL(url).pathname, body: JSON.parse(String(init?.body)) });
+      return new Response(null, { status: 204 });
+    },
+  });
+  const routes = sidecar.subscriptions(subscriptions, options);
+  const deliver = async (body: unknown, headers: Record<string, string> = {}) => {
+    const response = await routes.request("/_events/orders", {
+      method: "POST",
+      headers: { "content-type": "application/cloudevents+json", ...headers },
+      body: JSON.stringify(body),
+    });
+    return { code: response.status, body: (await response.json()) as Record<string, unknown> };
+  };
+  return { routes, deliver, sent };
+}
+
+const batch = (events: unknown[], id = "batch-1") => ({
+  id,
+  topic: "orders",
+  entries: events.map((item, i) => ({ entryId: `entry-${i}`, event: item })),
+});
+
+describe("/dapr/subscribe", () => {
+  test("declares one route a topic, with its dead letters and bulk options", async () => {
+    const { routes } = app(
+      [
+        on(OrderPlaced, () => {}, { deadLetter: "orders-dead", bulk: { max: 50, waitMs: 5 } }),
+        on(OrderConfirmed, () => {}),
+        onDeadLetter("orders-dead", () => {}),
+      ],
+      {},
+    );
+    expect(await (await routes.request("/dapr/subscribe")).json()).toEqual([
+      {
+        pubsubname: "pubsub",
+        topic: "orders",
+        routes: { default: "/_events/orders" },
+        deadLetterTopic: "orders-dead",
+        bulkSubscribe: { enabled: true, maxMessagesCount: 50, maxAwaitDurationMs: 5 },
+      },
+      { pubsubname: "pubsub", topic: "orders-dead", routes: { default: "/_events/orders-dead" } },
+    ]);
+  });
+
+  test("takes defaults for what a subscription does not say", async () => {
+    const { routes } = app([on(OrderPlaced, () => {}, { deadLetter: "own" })], {
+      defaults: { deadLetter: "dead", bulk: true },
+      pubsub: "other",
+    });
+    expect(await (await routes.request("/dapr/subscribe")).json()).toEqual([
+      {
+        pubsubname: "other",
+        topic: "orders",
+        routes: { default: "/_events/orders" },
+        deadLetterTopic: "own",
+        bulkSubscribe: { enabled: true, maxMessagesCount: 100, maxAwaitDurationMs: 10 },
+      },
+    ]);
+  });
+
+  test("refuses two handlers for one type, and options that contradict each other", () => {
+    expect(() => app([on(OrderPlaced, () => {}), on(OrderPlaced, () => {})])).toThrow("two handlers");
+    expect(() => app([onAny("orders", () => {}), onAny("orders", () => {})])).toThrow("two handlers");
+    const disagree = [
+      on(OrderPlaced, () => {}, { deadLetter: "a" }),
+      on(OrderConfirmed, () => {}, { deadLetter: "b" }),
+    ];
+    expect(() => app(disagree)).toThrow("disagree about deadLetter");
+  });
+});
+
+describe("a delivery", () => {
+  test("is handed to the handler of its type and answered SUCCESS", async () => {
+    const seen: unknown[] = [];
+    const { deliver } = app([
+      on(OrderPlaced, (e) => seen.push(e)),
+      on(OrderConfirmed, () => seen.push("wrong")),
+    ]);
+    const raw = placed(undefined, { data: { orderId: "o-1", extra: 1 }, subject: "o-1", traceparent: "" });
+    expect(await deliver(raw)).toEqual({ code: 200, body: { status: "SUCCESS" } });
+    expect(seen).toEqual([
+      {
+        data: { orderId: "o-1" },
+        id: "e-1",
+        type: "order.placed",
+        topic: "orders",
+        source: "shop",
+        subject: "o-1",
+        time: "2026-01-01T00:00:00Z",
+        traceparent: undefined,
+        raw,
+      },
+    ]);
+  });
+
+  test("of a type that nobody handles is taken, or goes to onAny", async () => {
+    const other = placed({}, { type: "order.archived" });
+    expect((await app([on(OrderPlaced, () => {})]).deliver(other)).body).toEqual({ status: "SUCCESS" });
+    const seen: string[] = [];
+    const { deliver } = app([on(OrderPlaced, () => {}), onAny("orders", ({ type }) => seen.push(type))]);
+    await deliver(other);
+    await deliver(placed());
+    expect(seen).toEqual(["order.archived"]);
+  });
+
+  test("whose handler throws is answered RETRY, and onError is told", async () => {
+    const told: unknown[] = [];
+    const onError = (e: CloudEvent, error: unknown) => told.push([e.id, String(error)]);
+    const fails = () => {
+      throw new Error("database is away");
+    };
+    expect((await app([on(OrderPlaced, fails)], { onError }).deliver(placed())).body).toEqual({
+      status: "RETRY",
+    });
+    const rejects = async () => fails();
+    expect((await app([on(OrderPlaced, rejects)], { onError }).deliver(placed())).body).toEqual({
+      status: "RETRY",
+    });
+    expect(told).toEqual([
+      ["e-1", "Error: database is away"],
+      ["e-1", "Error: database is away"],
+    ]);
+  });
+
+  test("that does not fit is answered DROP once a copy with its reason is in the dead letters", async () => {
+    const { deliver, sent } = app([on(OrderPlaced, () => {}, { deadLetter: "orders-dead" })]);
+    expect((await deliver(placed({ orderId: 7 }))).body).toEqual({ status: "DROP" });
+    expect(sent).toHaveLength(1);
+    expect(sent[0]?.path).toBe("/v1.0/publish/bulk/pubsub/orders-dead");
+    expect(sent[0]?.body[0]?.event).toEqual({
+      ...placed({ orderId: 7 }),
+      deadletterreason: "The data does not fit: orderId: Invalid type: Expected string but received 7",
+      deadlettertopic: "orders",
+    });
+  });
+
+  test("that is dropped by its handler goes the same way", async () => {
+    const { deliver, sent } = app([on(OrderPlaced, () => drop("too old"), { deadLetter: "orders-dead" })]);
+    expect((await deliver(placed())).body).toEqual({ status: "DROP" });
+    expect(sent[0]?.body[0]?.event.deadletterreason).toBe("too old");
+  });
+
+  test("is answered RETRY when its dead letter cannot be published", async () => {
+    const dead = { deadLetter: "orders-dead" };
+    const { deliver } = app([on(OrderPlaced, () => drop("too old"), dead)], { refuse: true });
+    expect((await deliver(placed())).body).toEqual({ status: "RETRY" });
+  });
+
+  test("that is no CloudEvent is a dead letter; one that is no JSON is refused", async () => {
+    const { deliver, sent, routes } = app([on(OrderPlaced, () => {}, { deadLetter: "orders-dead" })]);
+    expect((await deliver({ hello: 1 })).body).toEqual({ status: "DROP" });
+    expect(sent[0]?.body[0]?.event).toMatchObject({
+      hello: 1,
+      type: "unknown",
+      deadletterreason: "It is not a CloudEvent",
+    });
+    const response = await routes.request("/_events/orders", { method: "POST", body: "{" });
+    expect(response.status).toBe(400);
+  });
+
+  test("without the app's token is refused with 401", async () => {
+    const { deliver, routes } = app([on(OrderPlaced, () => {})], { token: "secret" });
+    expect((await deliver(placed())).code).toBe(401);
+    expect((await deliver(placed(), { "dapr-api-token": "secreT" })).code).toBe(401);
+    expect((await deliver(placed(), { "dapr-api-token": "secret" })).code).toBe(200);
+    expect((await routes.request("/dapr/subscribe")).status).toBe(401);
+  });
+});
+
+describe("a batch", () => {
+  test("is handled concurrently, and each event answered on its own", async () => {
+    let running = 0;
+    let most = 0;
+    const gate = Promise.withResolvers<void>();
+    const handler = async ({ data }: { data: { orderId: string } }) => {
+      most = Math.max(most, ++running);
+      if (running === 3) gate.resolve();
+      await gate.promise;
+      if (data.orderId === "throws") throw new Error("no");
+      return data.orderId === "drops" ? drop("no") : undefined;
+    };
+    const { deliver, sent } = app([on(OrderPlaced, handler, { deadLetter: "dead", bulk: true })]);
+    const events = ["fine", "throws", "drops"].map((orderId) => placed({ orderId }));
+    expect((await deliver(batch([...events, placed({ orderId: 7 })]))).body).toEqual({
+      statuses: [
+        { entryId: "entry-0", status: "SUCCESS" },
+        { entryId: "entry-1", status: "RETRY" },
+        { entryId: "entry-2", status: "DROP" },
+        { entryId: "entry-3", status: "DROP" },
+      ],
+    });
+    expect(most).toBe(3);
+    expect(sent.map(({ body }) => body[0]?.event.deadletterreason)).toHaveLength(2);
+  });
+
+  test("whose rest is delivered again is not answered DROP, which crashes daprd", async () => {
+    let attempt = 0;
+    const handler = () => {
+      if (attempt++ === 0) throw new Error("no");
+      return drop("gives up");
+    };
+    const { deliver, sent } = app([on(OrderPlaced, handler, { deadLetter: "dead" })]);
+    expect((await deliver(batch([placed()]))).body).toEqual({
+      statuses: [{ entryId: "entry-0", status: "RETRY" }],
+    });
+    expect((await deliver(batch([placed()]))).body).toEqual({
+      statuses: [{ entryId: "entry-0", status: "SUCCESS" }],
+    });
+    expect(sent).toHaveLength(1);
+    expect((await deliver(batch([placed()], "batch-2"))).body).toEqual({
+      statuses: [{ entryId: "entry-0", status: "DROP" }],
+    });
+  });
+});
+
+describe("a dead letter", () => {
+  test("comes with its reason and where it was published", async () => {
+    const letters: unknown[] = [];
+    const { routes } = app([onDeadLetter("orders", (letter) => void letters.push(letter))]);
+    const raw = placed(undefined, { deadletterreason: "too old", deadlettertopic: "first", topic: "orders" });
+    const own = placed(undefined, { id: "e-2", topic: "first" });
+    for (const body of [raw, own]) {
+      await routes.request("/_events/orders", { method: "POST", body: JSON.stringify(body) });
+    }
+    expect(letters).toEqual([
+      {
+        id: "e-1",
+        type: "order.placed",
+        topic: "first",
+        reason: "too old",
+        event: placed(undefined, { topic: "orders" }),
+      },
+      { id: "e-2", type: "order.placed", topic: "first", reason: undefined, event: own },
+    ]);
+  });
+});
