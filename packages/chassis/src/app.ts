@@ -1,0 +1,109 @@
+import { type Outbox } from "drizzle-outbox";
+import { appToken } from "hono-dapr";
+import { type Context, Hono, type MiddlewareHandler } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import { routePath } from "hono/route";
+import { guest, identify, type Verify } from "./auth.ts";
+import type { Env, Kit, Unit } from "./kit.ts";
+import type { Metrics } from "./metrics.ts";
+import { Problem, problemResponse, toProblem } from "./problem.ts";
+import type { Service } from "./service.ts";
+import { traceOf } from "./trace.ts";
+
+const defaultLimit = 1024 * 1024;
+
+interface Surroundings<S> {
+  kit: Kit<S>;
+  unit: Unit;
+  metrics: Metrics;
+  verify: Verify;
+  box: Outbox | undefined;
+}
+
+/** The app that the sidecar calls, and the public one where the service has a face of its own. */
+export function createApp<S>(definition: Service<S>, { kit, unit, metrics, verify, box }: Surroundings<S>) {
+  const setUp: MiddlewareHandler<Env<S>> = async (c, next) => {
+    const started = performance.now();
+    c.set("kit", kit);
+    c.set("unit", unit);
+    c.set("trace", traceOf(c.req.header("traceparent")));
+    c.set("caller", guest);
+    await next();
+    metrics.http.observe(
+      { method: c.req.method, route: routePath(c, -1), status: String(c.res.status) },
+      (performance.now() - started) / 1000,
+    );
+  };
+  const known: MiddlewareHandler<Env<S>> = async (c, next) => {
+    c.set("caller", await identify(c, verify));
+    await next();
+  };
+  const onError = (error: Error, c: Context<Env<S>>): Response => {
+    const problem = toProblem(error, definition.statuses);
+    if (problem.status >= 500 && !(error instanceof Problem)) {
+      kit.log.error({ err: error.stack ?? String(error), path: c.req.path, trace: c.var.trace }, "a request failed");
+    }
+    return problemResponse(c, problem, c.var.trace);
+  };
+  const onMissing = (c: Context<Env<S>>): Response =>
+    problemResponse(c, new Problem(404, { code: "not-found", detail: `There is nothing at ${c.req.path}` }), c.var.trace);
+
+  const internal = new Hono<Env<S>>();
+  internal.onError(onError);
+  internal.notFound(onMissing);
+  internal.use(setUp);
+  internal.get("/health", (c) => c.json({ status: "up" }));
+  internal.use(appToken(kit.config.appToken));
+  internal.get("/ready", async (c) => {
+    const dependencies = await check(definition, kit, box);
+    const ready = Object.values(dependencies).every(({ status }) => status === "up");
+    return c.json({ status: ready ? "ready" : "not-ready", dependencies }, ready ? 200 : 503);
+  });
+  internal.get("/metrics", async (c) => c.text(await metrics.text(), 200, { "content-type": metrics.contentType }));
+
+  const guarded = new Hono<Env<S>>();
+  guarded.use(limits(definition.bodyLimits ?? {}), known);
+  guarded.route("/", definition.routes);
+  internal.route("/", guarded);
+
+  if (!definition.edge) return { internal, edge: undefined };
+  const edge = new Hono<Env<S>>();
+  edge.onError(onError);
+  edge.notFound(onMissing);
+  edge.use(setUp, limits(definition.bodyLimits ?? {}), known);
+  edge.route("/", definition.edge);
+  return { internal, edge };
+}
+
+function limits(byPath: Record<string, number>): MiddlewareHandler {
+  const limited = (maxSize: number) =>
+    bodyLimit({
+      maxSize,
+      onError: () => {
+        throw new Problem(413, { code: "body-too-large", detail: `The body may have at most ${maxSize} bytes` });
+      },
+    });
+  const usual = limited(defaultLimit);
+  const special = new Map(Object.entries(byPath).map(([path, max]) => [path, limited(max)]));
+  return (c, next) => (special.get(c.req.path) ?? usual)(c, next);
+}
+
+/** Each dependency with its state; a dependency that is down says why. */
+async function check<S>(definition: Service<S>, kit: Kit<S>, box: Outbox | undefined) {
+  const checks: Record<string, () => Promise<unknown>> = {
+    sidecar: () => kit.sidecar.ready({ timeout: 1_000 }),
+    ...(box ? { database: () => box.pending() } : {}),
+    ...Object.fromEntries(Object.entries(definition.checks ?? {}).map(([name, run]) => [name, () => run(kit)])),
+  };
+  const results = await Promise.all(
+    Object.entries(checks).map(async ([name, run]) => {
+      try {
+        await run();
+        return [name, { status: "up" }] as const;
+      } catch (error) {
+        return [name, { status: "down", detail: error instanceof Error ? error.message : String(error) }] as const;
+      }
+    }),
+  );
+  return Object.fromEntries(results);
+}

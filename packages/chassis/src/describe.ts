@@ -1,0 +1,51 @@
+import type { StandardSchemaV1 } from "@standard-schema/spec";
+import { describeRoute, resolver } from "hono-openapi";
+import { STATUS_CODES } from "./status.ts";
+
+type Answers = Record<number, StandardSchemaV1 | "problem" | null>;
+
+const problemSchema = {
+  type: "object" as const,
+  required: ["type", "title", "status", "detail", "code"],
+  properties: {
+    type: { type: "string" as const },
+    title: { type: "string" as const },
+    status: { type: "integer" as const },
+    detail: { type: "string" as const },
+    instance: { type: "string" as const },
+    code: { type: "string" as const },
+    errors: {
+      type: "array" as const,
+      items: {
+        type: "object" as const,
+        properties: { pointer: { type: "string" as const }, detail: { type: "string" as const } },
+      },
+    },
+    traceId: { type: "string" as const },
+  },
+};
+
+/**
+ * What the OpenAPI document says of a route.
+ * @param answers a schema for each status with a body, `null` for one without; see {@link problems} for refusals
+ */
+export function says(summary: string, answers: Answers) {
+  return describeRoute({
+    summary,
+    responses: Object.fromEntries(
+      Object.entries(answers).map(([status, schema]) => [status, response(Number(status), schema)]),
+    ),
+  });
+}
+
+/** The refusals of a route, each as problem+json (RFC 9457). */
+export const problems = (...statuses: number[]): Answers =>
+  Object.fromEntries(statuses.map((status) => [status, "problem"]));
+
+function response(status: number, schema: Answers[number]) {
+  const description = STATUS_CODES[status] ?? "OK";
+  if (schema === null || schema === undefined) return { description };
+  return schema === "problem"
+    ? { description, content: { "application/problem+json": { schema: problemSchema } } }
+    : { description, content: { "application/json": { schema: resolver(schema) } } };
+}

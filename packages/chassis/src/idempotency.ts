@@ -1,0 +1,130 @@
+import { createHash } from "node:crypto";
+import type { Dialect, Write } from "drizzle-outbox";
+import { insert, remove } from "drizzle-outbox";
+import { lt } from "drizzle-orm";
+import type { MiddlewareHandler } from "hono";
+import type { Env } from "./kit.ts";
+import { Problem } from "./problem.ts";
+
+const keptFor = 24 * 60 * 60_000;
+const waitAtMost = 10_000;
+
+/** The table of answers given under an Idempotency-Key, part of each service's own schema. */
+export const idempotencyTable = (t: Dialect) =>
+  t.table("idempotency", {
+    id: t.text("id").primaryKey(),
+    request: t.text("request").notNull(),
+    status: t.integer("status").notNull(),
+    headers: t.json<Record<string, string>>("headers").notNull(),
+    body: t.text("body"),
+    at: t.integer("at").notNull(),
+  });
+
+type Table = ReturnType<typeof idempotencyTable>;
+
+/** An answer as it was given the first time. */
+export interface StoredAnswer {
+  status: number;
+  headers: Record<string, string>;
+  body: string | null;
+}
+
+export interface Idempotency {
+  /** The answer given under this id, if any. @throws {Problem} 409 when the request was another one */
+  find(id: string, request: string): Promise<StoredAnswer | undefined>;
+  /** The write that keeps an answer, to be committed together with the effect. */
+  keep(id: string, request: string, answer: StoredAnswer): Write;
+  /** Runs one request an id at a time in this process. @throws {Problem} 409 `in-progress` after ten seconds */
+  alone<T>(id: string, run: () => Promise<T>): Promise<T>;
+  /** The write that forgets what is older than 24 hours. */
+  forget(): Write;
+}
+
+type Row = Table["$inferSelect"];
+
+export function idempotencyStore(
+  table: Table,
+  read: (id: string) => Promise<Row | undefined>,
+  now: () => number,
+): Idempotency {
+  const underWay = new Map<string, Promise<unknown>>();
+  return {
+    async find(id, request) {
+      const row = await read(id);
+      if (row === undefined) return undefined;
+      if (row.request !== request) {
+        throw new Problem(409, {
+          code: "idempotency-key-reused",
+          detail: "This Idempotency-Key came with another request before: use a new key for a new request",
+        });
+      }
+      return { status: row.status, headers: row.headers, body: row.body };
+    },
+    keep: (id, request, answer) => insert(table, { id, request, ...answer, at: now() }),
+    forget: () => remove(table, lt(table.at, now() - keptFor)),
+    async alone(id, run) {
+      const started = now();
+      for (let first = underWay.get(id); first !== undefined; first = underWay.get(id)) {
+        if (!(await settledWithin(first, waitAtMost - (now() - started)))) {
+          throw new Problem(409, {
+            code: "in-progress",
+            detail: "The first request with this Idempotency-Key is still under way",
+            headers: { "retry-after": "1" },
+          });
+        }
+      }
+      const running = run().finally(() => underWay.delete(id));
+      underWay.set(id, running);
+      return running;
+    },
+  };
+}
+
+async function settledWithin(work: Promise<unknown>, ms: number): Promise<boolean> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<false>((resolve) => {
+    timer = setTimeout(() => resolve(false), Math.max(0, ms));
+  });
+  const settled = work.then(
+    () => true,
+    () => true,
+  );
+  try {
+    return await Promise.race([settled, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * Honours `Idempotency-Key` (1-255 characters, scoped to the caller, kept 24 hours; IETF draft
+ * httpapi-idempotency-key-header): the same key and body get the same answer, and the effect once.
+ * Stands before the handler, which must answer through `transact`.
+ * @throws {Problem} 400 for an unusable key, 409 for the same key with another request
+ */
+export function idempotent<S>(): MiddlewareHandler<Env<S>> {
+  return async (c, next) => {
+    const key = c.req.header("idempotency-key");
+    if (key === undefined) return next();
+    if (key.length < 1 || key.length > 255) {
+      throw new Problem(400, { code: "invalid-idempotency-key", detail: "Idempotency-Key must have 1 to 255 characters" });
+    }
+    const { idempotency } = c.var.unit;
+    const id = digest([c.var.caller.id, c.req.method, c.req.path, key].join("\n"));
+    const request = digest(await c.req.text());
+    return idempotency.alone(id, async () => {
+      const before = await idempotency.find(id, request);
+      if (before !== undefined) {
+        c.res = replay(before);
+        return;
+      }
+      c.set("idempotencyKey", { id, request });
+      await next();
+    });
+  };
+}
+
+export const replay = ({ status, headers, body }: StoredAnswer): Response =>
+  new Response(body, { status, headers: { ...headers, "idempotent-replayed": "true" } });
+
+const digest = (text: string): string => createHash("sha256").update(text).digest("base64url");

@@ -1,0 +1,37 @@
+import type { Sidecar } from "hono-dapr";
+import type { Change } from "drizzle-outbox";
+import type { Caller } from "./auth.ts";
+import type { Config } from "./config.ts";
+import type { Idempotency } from "./idempotency.ts";
+import type { Log } from "./log.ts";
+
+/** What a service's own code is handed; everything else of the machinery stays behind it. */
+export interface Kit<S> {
+  store: S;
+  sidecar: Sidecar;
+  log: Log;
+  config: Config;
+  /** Milliseconds since the epoch. The only clock. */
+  now(): number;
+  /** A new id, safe in URLs, unguessable (128 random bits). The only source of ids. */
+  id(): string;
+}
+
+/** How a route commits; not for handlers, who call `transact`. */
+export interface Unit {
+  commit(change: Change, trace: string): Promise<void>;
+  idempotency: Idempotency;
+}
+
+/** The variables of a route's context. */
+export interface Env<S> {
+  Variables: {
+    kit: Kit<S>;
+    unit: Unit;
+    caller: Caller;
+    /** W3C traceparent of the request; events committed under it carry it on. */
+    trace: string;
+    /** Set by `idempotent` when the request carries an Idempotency-Key. */
+    idempotencyKey?: { id: string; request: string };
+  };
+}

@@ -1,0 +1,95 @@
+import type { Context } from "hono";
+import { HTTPException } from "hono/http-exception";
+import { STATUS_CODES } from "./status.ts";
+
+/** One invalid place of a request: `pointer` is a JSON Pointer (RFC 6901) into the body. */
+export interface FieldError {
+  pointer: string;
+  detail: string;
+}
+
+/** What `decide` answers when a command is refused. Plain data, so that a domain file imports nothing. */
+export interface Rejection {
+  /** Stable kebab-case code. */
+  rejected: string;
+  detail: string;
+  errors?: FieldError[];
+}
+
+export interface ProblemOptions {
+  code: string;
+  detail?: string;
+  errors?: FieldError[];
+  headers?: Record<string, string>;
+}
+
+/** An answer of `application/problem+json` (RFC 9457), thrown from anywhere below a route. */
+export class Problem extends Error {
+  readonly status: number;
+  readonly code: string;
+  readonly errors: FieldError[] | undefined;
+  readonly headers: Record<string, string>;
+
+  constructor(status: number, { code, detail, errors, headers = {} }: ProblemOptions) {
+    super(detail ?? code);
+    this.status = status;
+    this.code = code;
+    this.errors = errors;
+    this.headers = headers;
+  }
+}
+
+export const notFound = (what: string): Problem =>
+  new Problem(404, { code: "not-found", detail: `${what} does not exist` });
+
+/** Unwraps a decision: its events, or the rejection thrown as a Problem for {@link problemResponse}. */
+export function accepted<E>(decision: E[] | Rejection): E[] {
+  if (Array.isArray(decision)) return decision;
+  throw new Rejected(decision);
+}
+
+/** A domain's refusal on its way to the edge, where the service's table gives it a status. */
+export class Rejected extends Error {
+  readonly rejection: Rejection;
+  constructor(rejection: Rejection) {
+    super(rejection.detail);
+    this.rejection = rejection;
+  }
+}
+
+/** The one mapping from an error to problem+json. Unknown errors become a 500 that says nothing of the inside. */
+export function toProblem(error: unknown, statuses: Record<string, number> = {}): Problem {
+  if (error instanceof Problem) return error;
+  if (error instanceof Rejected) {
+    const { rejected, detail, errors } = error.rejection;
+    return new Problem(statuses[rejected] ?? 409, { code: rejected, detail, errors });
+  }
+  if (error instanceof HTTPException) {
+    return new Problem(error.status, {
+      code: codeOf(error.status),
+      detail: error.message || STATUS_CODES[error.status],
+    });
+  }
+  return new Problem(500, { code: "internal", detail: "Something went wrong here. It has been logged." });
+}
+
+export function problemResponse(c: Context, problem: Problem, traceparent?: string): Response {
+  const body = {
+    type: `urn:souk:problem:${problem.code}`,
+    title: STATUS_CODES[problem.status] ?? "Error",
+    status: problem.status,
+    detail: problem.message,
+    instance: c.req.path,
+    code: problem.code,
+    ...(problem.errors?.length ? { errors: problem.errors } : {}),
+    ...(traceparent ? { traceId: traceparent.slice(3, 35) } : {}),
+  };
+  return new Response(JSON.stringify(body), {
+    status: problem.status,
+    headers: { "content-type": "application/problem+json", "cache-control": "no-store", ...problem.headers },
+  });
+}
+
+function codeOf(status: number): string {
+  return (STATUS_CODES[status] ?? "error").toLowerCase().replace(/[^a-z]+/g, "-");
+}

@@ -1,0 +1,82 @@
+import type { Change, Db, Dialect, Schema, Tables } from "drizzle-outbox";
+import { outboxTables, schema } from "drizzle-outbox";
+import { Hono } from "hono";
+import { idempotencyTable } from "./idempotency.ts";
+import type { Env, Kit } from "./kit.ts";
+import type { Reaction } from "./reactions.ts";
+
+/** A job that has come due, as its handler sees it. */
+export interface Due {
+  kind: string;
+  key: string;
+  data: unknown;
+  /** 1 for the first try. */
+  attempt: number;
+}
+
+/** Does the work of a job; its change is committed together with the job's end. What it throws is tried again. */
+export type JobHandler<S> = (
+  job: Due,
+  kit: Kit<S>,
+) => Promise<Change | undefined> | Change | undefined;
+
+/** One service: its table of contents. */
+export interface Service<S> {
+  /** Its app id in `dapr.yaml`. */
+  name: string;
+  /** Its own data. A service without one commits nothing. */
+  store?: StoreDefinition<S>;
+  /** HTTP in, reached through the sidecar. */
+  routes: Hono<Env<S>>;
+  /** Events in. */
+  reactions?: Reaction<S>[];
+  /** Work that is due at a time: a row each, by kind. */
+  jobs?: Record<string, JobHandler<S>>;
+  /** The status of each rejection that is not 409. */
+  statuses?: Record<string, number>;
+  /** Upper bounds of request bodies in bytes, by path; 1 MiB where nothing is said. */
+  bodyLimits?: Record<string, number>;
+  /** A public face on a port of its own, beside the one that the sidecar calls. */
+  edge?: Hono<Env<S>>;
+  /** `node` where a library in it insists on Node's request and response objects. */
+  server?: "bun" | "node";
+  /** Runs once before the first request, for instance to make a key. */
+  prepare?(kit: Kit<S>): Promise<void>;
+  /** What else must be there before it is ready, by name. A check that throws is a "no", with its message. */
+  checks?: Record<string, (kit: Kit<S>) => Promise<void>>;
+}
+
+/** Declares a service; `serve.ts` starts it, `chassis/testing` runs it in memory. */
+export const service = <S>(definition: Service<S>): Service<S> => definition;
+
+/** A Hono app whose handlers find the service's kit in `c.var`. */
+export const router = <S>(): Hono<Env<S>> => new Hono<Env<S>>();
+
+export interface StoreDefinition<S> {
+  /** All tables of the service, for both dialects: its own, those of the outbox, and the idempotency keys. */
+  tables: Schema<Tables>;
+  /** Makes the loads and saves on an open database. */
+  open(db: Db): S;
+}
+
+/** The type of what a store's `open` makes. */
+export type StoreOf<D> = D extends StoreDefinition<infer S> ? S : never;
+
+/**
+ * Declares a service's data: its tables, once for SQLite and PostgreSQL, and its loads and saves.
+ * @param build the service's own tables
+ * @param open makes the loads and saves
+ */
+export function defineStore<T extends Tables, S>(
+  build: (t: Dialect) => T,
+  open: (db: Db, tables: T) => S,
+): StoreDefinition<S> {
+  const own = schema(build);
+  return {
+    tables: schema((t) => ({ ...own.for(t.name), ...machinery(t) })),
+    open: (db) => open(db, own.for(db.dialect)),
+  };
+}
+
+/** The tables that every service has. */
+export const machinery = (t: Dialect) => ({ ...outboxTables(t), idempotency: idempotencyTable(t) });

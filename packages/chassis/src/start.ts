@@ -1,0 +1,270 @@
+import { randomBytes } from "node:crypto";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { type Change, type Db, migrate, openPostgres, openSqlite, type Outbox, outbox, type StoredEvent } from "drizzle-outbox";
+import { type CloudEvent, dapr, on, onDeadLetter, type Sidecar } from "hono-dapr";
+import { createApp } from "./app.ts";
+import { verifier, type Verify } from "./auth.ts";
+import { type Config, integer, readConfig } from "./config.ts";
+import { cloudEvent } from "./emit.ts";
+import { idempotencyStore, idempotencyTable } from "./idempotency.ts";
+import type { Kit, Unit } from "./kit.ts";
+import { type Listening, listen } from "./listen.ts";
+import { createLog, type Log } from "./log.ts";
+import { createMetrics, type Metrics } from "./metrics.ts";
+import type { Service } from "./service.ts";
+import { untilCommitted } from "./transact.ts";
+
+/** A service that runs in this process. */
+export interface Running<S> {
+  kit: Kit<S>;
+  /** What the sidecar calls. */
+  fetch(request: Request): Promise<Response>;
+  /** What the public calls, where the service has such a face. */
+  edge?(request: Request): Promise<Response>;
+  box?: Outbox;
+  /** Takes nothing new, finishes what is under way, sends what is committed, closes the database. */
+  stop(): Promise<void>;
+}
+
+/** What a test puts in the place of the real thing. */
+export interface Parts {
+  config?: Config;
+  sidecar?: Sidecar;
+  db?: Db;
+  log?: Log;
+  now?: () => number;
+  verify?: Verify;
+}
+
+/** Puts a service together: database, outbox, subscriptions, routes. Listens to nothing yet. */
+export async function compose<S>(definition: Service<S>, parts: Parts = {}): Promise<Running<S>> {
+  const config = parts.config ?? readConfig(definition.name);
+  const log = parts.log ?? createLog(config);
+  const sidecar = parts.sidecar ?? dapr({ appId: config.name, appToken: config.appToken });
+  const now = parts.now ?? Date.now;
+  const metrics = createMetrics(config.name);
+  const verify = parts.verify ?? verifierOf(config, sidecar);
+
+  const data = definition.store ? await openData(definition, { config, sidecar, log, now, metrics, db: parts.db }) : undefined;
+  const kit: Kit<S> = {
+    // A definition without a store has routes of a kit without one: S is then `undefined`.
+    store: data?.store as S,
+    sidecar,
+    log,
+    config,
+    now,
+    id: () => randomBytes(16).toString("base64url"),
+  };
+  await definition.prepare?.(kit);
+
+  const deadLetter = `${config.name}-dead`;
+  const lastErrors = new Map<string, string>();
+  const failed = (event: CloudEvent, error: unknown): void => {
+    const message = error instanceof Error ? error.message : String(error);
+    if (lastErrors.size >= 1_000) lastErrors.clear();
+    lastErrors.set(event.id, message);
+    metrics.reactions.inc({ type: event.type, result: "failed" });
+    log.warn({ event: event.id, type: event.type, traceparent: event.traceparent, err: message }, "an event was not handled");
+  };
+  const subscriptions = (definition.reactions ?? []).map((reaction) =>
+    on(reaction.type, async (event) => {
+      const { box } = required(data, "a reaction");
+      const received = { ...kit, eventId: event.id, at: event.time ? Date.parse(event.time) : now() };
+      const result = await untilCommitted(() =>
+        box.once(event.id, event.type, async () =>
+          traced(await reaction.handle(event.data, received), event.traceparent),
+        ),
+      );
+      metrics.reactions.inc({ type: event.type, result });
+    }),
+  );
+  if (subscriptions.length > 0) {
+    const { box } = required(data, "a reaction");
+    subscriptions.push(
+      onDeadLetter(deadLetter, async ({ id, type, topic, reason, event }) => {
+        const why = reason ?? lastErrors.get(id) ?? "the retries were used up";
+        await box.deadLetters.put({ id, topic, type, reason: why, event });
+        log.error({ event: id, type, topic, reason: why }, "an event went to the dead letters");
+      }, { bulk: false }),
+    );
+  }
+
+  const { internal, edge } = createApp(definition, { kit, unit: data?.unit ?? noUnit, metrics, verify, box: data?.box });
+  internal.route(
+    "/",
+    sidecar.subscriptions(subscriptions, {
+      defaults: {
+        deadLetter,
+        bulk: { max: integer(config, "BULK_MAX", 100), waitMs: integer(config, "BULK_WAIT_MS", 5) },
+      },
+      onError: failed,
+    }),
+  );
+
+  const jobs = Object.fromEntries(
+    Object.entries(definition.jobs ?? {}).map(([kind, handle]) => [
+      kind,
+      (job: { key: string; data: unknown; attempt: number }) => handle({ kind, key: job.key, data: job.data, attempt: job.attempt }, kit),
+    ]),
+  );
+  const background = data ? [data.box.relay(), ...(definition.jobs ? [data.box.work(jobs)] : [])] : [];
+  const sweep = data ? setInterval(() => void forget(data.unit, log), 10 * 60_000) : undefined;
+  sweep?.unref();
+
+  return {
+    kit,
+    box: data?.box,
+    fetch: async (request) => internal.fetch(request),
+    ...(edge ? { edge: async (request: Request) => edge.fetch(request) } : {}),
+    async stop() {
+      clearInterval(sweep);
+      if (data) await data.box.drain({ signal: AbortSignal.timeout(3_000) }).catch((error) => {
+        log.warn({ err: String(error) }, "stopped before everything was sent; the rest goes out at the next start");
+      });
+      await Promise.all(background.map((part) => part.stop()));
+      if (data && !parts.db) await data.db.close();
+    },
+  };
+}
+
+/** Starts a service as a process: listens, says when it is ready, stops in order on SIGTERM and SIGINT. */
+export async function start<S>(definition: Service<S>): Promise<void> {
+  const config = readConfig(definition.name);
+  const running = await compose(definition, { config });
+  const { log } = running.kit;
+  const servers: Listening[] = [];
+  const server = definition.server ?? "bun";
+  const inside = await listen(running, { port: config.appPort, hostname: "127.0.0.1", server });
+  servers.push(inside);
+  if (running.edge) {
+    servers.push(await listen({ fetch: running.edge }, { port: config.publicPort, hostname: config.host, server }));
+  }
+  log.info({ port: inside.port }, `${config.name} listens`);
+
+  let stopping = false;
+  const stop = async (signal: string): Promise<void> => {
+    if (stopping) return;
+    stopping = true;
+    log.info({ signal }, `${config.name} stops`);
+    // What does not finish in time is safe in the outbox and the inbox; nobody should wait for it.
+    const patience = setTimeout(() => process.exit(0), 8_000);
+    patience.unref();
+    await Promise.all(servers.map((listening) => listening.close()));
+    await running.stop();
+    process.exit(0);
+  };
+  process.on("SIGTERM", () => void stop("SIGTERM"));
+  process.on("SIGINT", () => void stop("SIGINT"));
+}
+
+interface Data<S> {
+  db: Db;
+  box: Outbox;
+  store: S;
+  unit: Unit;
+}
+
+interface Surroundings {
+  config: Config;
+  sidecar: Sidecar;
+  log: Log;
+  now(): number;
+  metrics: Metrics;
+  db: Db | undefined;
+}
+
+async function openData<S>(definition: Service<S>, { config, sidecar, log, now, metrics, db: given }: Surroundings): Promise<Data<S>> {
+  const { store: declared } = definition;
+  if (!declared) throw new Error(`${definition.name} has no store`);
+  const db = given ?? (await open(config));
+  if (!given) await migrate(db, join(process.cwd(), "migrations"));
+  const box = outbox(db, {
+    send: (events) => send(events, config.name, sidecar),
+    clock: now,
+    onError: (error, about) => log.warn({ err: String(error), ...describe(about) }, "will be tried again"),
+  });
+  metrics.watch(() => box.pending());
+  const table = idempotencyTableOf(declared.tables.for(db.dialect));
+  const unit: Unit = {
+    commit: (change, trace) => box.commit(traced(change, trace) ?? {}),
+    idempotency: idempotencyStore(table, (id) => db.find(table, { id }), now),
+  };
+  return { db, box, store: declared.open(db), unit };
+}
+
+async function open(config: Config): Promise<Db> {
+  if (config.databaseUrl) return openPostgres(config.databaseUrl);
+  mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
+  return openSqlite(join(config.dataDir, `${config.name}.db`));
+}
+
+type IdempotencyTable = ReturnType<typeof idempotencyTable>;
+
+function idempotencyTableOf(tables: Record<string, unknown>): IdempotencyTable {
+  if (!tables.idempotency) throw new Error("the store was not made by defineStore");
+  return tables.idempotency as IdempotencyTable;
+}
+
+/** Hands committed events to the broker, topic by topic. */
+async function send(events: StoredEvent[], source: string, sidecar: Sidecar): Promise<{ failed: { id: string; error: unknown }[] }> {
+  const byTopic = Map.groupBy(events, (event) => event.topic);
+  const results = await Promise.all(
+    [...byTopic].map(async ([topic, some]) => {
+      try {
+        return (await sidecar.publishEvents(topic, some.map((event) => cloudEvent(event, source)))).failed;
+      } catch (error) {
+        // One topic's trouble must not hold back the others.
+        return some.map(({ id }) => ({ id, error }));
+      }
+    }),
+  );
+  return { failed: results.flat() };
+}
+
+/** The change, with its events carrying the trace of what caused them. */
+function traced(change: Change | undefined, trace: string | undefined): Change | undefined {
+  if (!change?.events?.length || trace === undefined) return change;
+  const events = change.events.map((event) => ({ ...event, headers: { traceparent: trace, ...event.headers } }));
+  return { ...change, events };
+}
+
+function describe({ event, job }: { event?: StoredEvent; job?: { kind: string; key: string; attempt: number } }) {
+  return event ? { event: event.id, type: event.type } : { job };
+}
+
+async function forget(unit: Unit, log: Log): Promise<void> {
+  try {
+    await unit.commit({ writes: [unit.idempotency.forget()] }, "");
+  } catch (error) {
+    log.warn({ err: String(error) }, "old idempotency keys were not forgotten; they will be in ten minutes");
+  }
+}
+
+function required<S>(data: Data<S> | undefined, what: string): Data<S> {
+  if (!data) throw new Error(`${what} needs a store`);
+  return data;
+}
+
+const noUnit: Unit = {
+  commit: async () => {
+    throw new Error("a service without a store commits nothing");
+  },
+  get idempotency(): never {
+    throw new Error("a service without a store keeps no answers");
+  },
+};
+
+/** Tokens of the shop's own issuer, whose keys come from identity through the sidecar. */
+function verifierOf(config: Config, sidecar: Sidecar): Verify {
+  return verifier({
+    issuer: config.publicUrl,
+    audience: config.env.TOKEN_AUDIENCE ?? "souk",
+    algorithm: config.env.TOKEN_ALGORITHM === "ES256" ? "ES256" : "RS256",
+    async keys() {
+      const response = await sidecar.fetch("http://identity/jwks", { timeout: 3_000 });
+      if (!response.ok) throw new Error(`identity answered ${response.status} for its keys`);
+      return response.json();
+    },
+  });
+}

@@ -1,0 +1,156 @@
+import { event } from "hono-dapr";
+import * as v from "valibot";
+
+/** The schemas of this service's events and bodies, and the fields that it reads from others. */
+
+export const Money = v.strictObject({
+  amount: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
+  currency: v.pipe(v.string(), v.regex(/^[A-Z]{3}$/, "an ISO 4217 code such as GBP")),
+});
+
+// Printable characters, spaces only inside; no lone surrogates, which no encoding carries.
+export const Sku = v.pipe(
+  v.string(),
+  v.regex(
+    /^[^\s\u0000-\u001f\u007f-\u009f\ud800-\udfff]([^\u0000-\u001f\u007f-\u009f\ud800-\udfff]{0,62}[^\s\u0000-\u001f\u007f-\u009f\ud800-\udfff])?$/,
+    "1 to 64 printable characters, spaces only inside",
+  ),
+);
+
+const text = (max: number) => v.pipe(v.string(), v.trim(), v.minLength(1), v.maxLength(max));
+const Country = v.pipe(v.string(), v.regex(/^[A-Z]{2}$/, "an ISO 3166-1 alpha-2 code such as GB"));
+const Kind = v.picklist(["physical", "service"]);
+const Reason = v.picklist(["out-of-stock", "payment-declined", "timed-out"]);
+const Status = v.picklist(["placed", "reserved", "confirmed", "rejected", "cancelled"]);
+const orderId = v.string();
+
+// ── HTTP ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export const NewOrder = v.strictObject({
+  cartId: v.optional(text(100)),
+  lines: v.optional(
+    v.pipe(
+      v.array(
+        v.strictObject({
+          sku: Sku,
+          quantity: v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(100_000)),
+          unitPrice: v.optional(Money),
+        }),
+      ),
+      v.minLength(1),
+      v.maxLength(1_000),
+    ),
+  ),
+  customer: v.strictObject({ email: v.pipe(v.string(), v.email(), v.maxLength(254)), name: text(200) }),
+  shippingAddress: v.strictObject({
+    name: text(200),
+    line1: text(200),
+    line2: v.optional(text(200)),
+    city: text(200),
+    postcode: v.optional(text(32)),
+    country: Country,
+  }),
+  shippingMethod: v.optional(text(64)),
+  payment: v.strictObject({ method: v.picklist(["test", "stripe"]), token: text(255) }),
+  reference: v.optional(text(100)),
+});
+
+export type NewOrder = v.InferOutput<typeof NewOrder>;
+
+export const OrderQuery = v.strictObject({
+  limit: v.optional(v.string()),
+  cursor: v.optional(v.string()),
+  customer: v.optional(text(254)),
+  status: v.optional(Status),
+  reference: v.optional(text(100)),
+});
+
+export const OrderView = v.object({
+  id: v.string(),
+  reference: v.nullable(v.string()),
+  status: Status,
+  reason: v.optional(Reason),
+  customer: v.object({ email: v.string(), name: v.string() }),
+  shippingAddress: v.object({
+    name: v.string(),
+    line1: v.string(),
+    line2: v.optional(v.string()),
+    city: v.string(),
+    postcode: v.optional(v.string()),
+    country: v.string(),
+  }),
+  lines: v.array(v.object({ sku: v.string(), name: v.string(), quantity: v.number(), unitPrice: Money, total: Money })),
+  total: Money,
+  history: v.array(v.object({ at: v.string(), status: Status, reason: v.optional(Reason) })),
+  orderKey: v.optional(v.string()),
+});
+export type OrderView = v.InferOutput<typeof OrderView>;
+
+export const OrderList = v.object({ items: v.array(OrderView), nextCursor: v.nullable(v.string()) });
+
+// ── Published on topic `orders` ─────────────────────────────────────────────────────────────────────────────
+
+const Lines = v.array(v.object({ sku: v.string(), quantity: v.number(), unitPrice: Money, kind: Kind }));
+const reference = v.nullable(v.string());
+
+export const OrderPlaced = event(
+  "orders",
+  "order.placed",
+  v.object({ orderId, reference, total: Money, country: v.string(), lines: Lines }),
+);
+export const OrderReserved = event(
+  "orders",
+  "order.reserved",
+  v.object({ orderId, total: Money, payment: v.object({ method: v.string(), token: v.string() }) }),
+);
+export const OrderAuthorised = event("orders", "order.authorised", v.object({ orderId, total: Money }));
+export const OrderConfirmed = event(
+  "orders",
+  "order.confirmed",
+  v.object({ orderId, reference, total: Money, country: v.string(), lines: Lines }),
+);
+export const OrderAborting = event(
+  "orders",
+  "order.aborting",
+  v.object({ orderId, outcome: v.picklist(["rejected", "cancelled"]), reason: v.optional(Reason) }),
+);
+export const OrderRejected = event("orders", "order.rejected", v.object({ orderId, reason: Reason }));
+export const OrderCancelled = event("orders", "order.cancelled", v.object({ orderId }));
+
+const line = { sku: "85123A", quantity: 6, unitPrice: { amount: 255, currency: "GBP" }, kind: "physical" as const };
+const total = { amount: 1530, currency: "GBP" };
+const placed = { orderId: "o-1", reference: "536365", total, country: "GB", lines: [line] };
+
+/** Everything published here, each with an example that consumers check themselves against. */
+export const publishes = [
+  { type: OrderPlaced, example: placed },
+  { type: OrderReserved, example: { orderId: "o-1", total, payment: { method: "test", token: "tok_ok" } } },
+  { type: OrderAuthorised, example: { orderId: "o-1", total } },
+  { type: OrderConfirmed, example: placed },
+  { type: OrderAborting, example: { orderId: "o-1", outcome: "rejected" as const, reason: "payment-declined" as const } },
+  { type: OrderRejected, example: { orderId: "o-1", reason: "out-of-stock" as const } },
+  { type: OrderCancelled, example: { orderId: "o-1" } },
+];
+
+// ── Read from others: only the fields that matter here ──────────────────────────────────────────────────────
+
+const product = v.object({ sku: v.string(), name: v.string(), price: Money, kind: Kind, version: v.number() });
+export const ProductCreated = event("catalog", "product.created", product);
+export const ProductUpdated = event("catalog", "product.updated", product);
+export const ProductDeleted = event("catalog", "product.deleted", v.object({ sku: v.string(), version: v.number() }));
+
+const ofOrder = v.object({ orderId });
+export const StockReserved = event("inventory", "stock.reserved", ofOrder);
+export const StockRefused = event("inventory", "stock.refused", ofOrder);
+export const StockReleased = event("inventory", "stock.released", ofOrder);
+
+export const PaymentAuthorised = event("payments", "payment.authorised", ofOrder);
+export const PaymentDeclined = event(
+  "payments",
+  "payment.declined",
+  v.object({ orderId, reason: v.picklist(["payment-declined", "timed-out"]) }),
+);
+export const PaymentCaptured = event("payments", "payment.captured", ofOrder);
+const givenBack = v.object({ orderId, held: Money });
+export const PaymentVoided = event("payments", "payment.voided", givenBack);
+export const PaymentRefunded = event("payments", "payment.refunded", givenBack);

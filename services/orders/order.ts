@@ -1,0 +1,164 @@
+import type { Rejection } from "chassis";
+
+export interface Money {
+  /** Integer minor units. */
+  amount: number;
+  /** ISO 4217. */
+  currency: string;
+}
+
+export interface Line {
+  sku: string;
+  name: string;
+  quantity: number;
+  unitPrice: Money;
+  kind: "physical" | "service";
+}
+
+export interface Address {
+  name: string;
+  line1: string;
+  line2?: string;
+  city: string;
+  postcode?: string;
+  country: string;
+}
+
+/** What a client reads. `authorised` and `aborting` are inner states: they show as the status before them. */
+export type PublicStatus = "placed" | "reserved" | "confirmed" | "rejected" | "cancelled";
+export type Reason = "out-of-stock" | "payment-declined" | "timed-out";
+
+interface Facts {
+  id: string;
+  version: number;
+  reference: string | null;
+  /** Who placed it: a user's or client's id, or `guest`. */
+  owner: string;
+  /** Digest of the key by which a guest reads it. */
+  keyDigest: string | null;
+  customer: { email: string; name: string };
+  shippingAddress: Address;
+  payment: { method: string; token: string };
+  lines: Line[];
+  total: Money;
+  history: { at: number; status: PublicStatus; reason?: Reason }[];
+}
+
+/** What other services still hold for an order that is being undone. */
+export interface Held {
+  stock: boolean;
+  money: boolean;
+}
+
+export type Ending = { outcome: "rejected"; reason: Reason } | { outcome: "cancelled" };
+
+export type Order =
+  | (Facts & { status: "placed" | "reserved" | "authorised" | "confirmed" | "cancelled" })
+  | (Facts & { status: "rejected"; reason: Reason })
+  | (Facts & { status: "aborting"; held: Held; ending: Ending });
+
+export type OrderEvent =
+  | { type: "placed"; at: number; order: Omit<Facts, "version" | "history"> }
+  | { type: "reserved"; at: number }
+  | { type: "authorised"; at: number }
+  | { type: "confirmed"; at: number }
+  | { type: "aborting"; at: number; held: Held; ending: Ending }
+  | { type: "given-back"; at: number; what: keyof Held }
+  | { type: "rejected"; at: number; reason: Reason }
+  | { type: "cancelled"; at: number };
+
+/** A line as asked for; `product` is our copy of the catalog's entry, absent when there is none. */
+export interface AskedLine {
+  sku: string;
+  quantity: number;
+  unitPrice?: Money;
+  product?: { name: string; price: Money; kind: "physical" | "service" };
+}
+
+export interface Place extends Omit<Facts, "version" | "history" | "lines" | "total"> {
+  lines: AskedLine[];
+  at: number;
+}
+
+/** Accepts an order at today's prices, or at the unit prices that its lines name. */
+export function place({ lines: asked, at, ...facts }: Place): OrderEvent[] | Rejection {
+  const unknown = asked.flatMap((line, index) =>
+    line.product ? [] : [{ pointer: `/lines/${index}/sku`, detail: `there is no product ${line.sku}` }],
+  );
+  if (unknown.length > 0) {
+    return { rejected: "unknown-product", detail: "The order names products that do not exist", errors: unknown };
+  }
+  const lines = asked.flatMap(({ sku, quantity, unitPrice, product }): Line[] =>
+    product ? [{ sku, quantity, name: product.name, kind: product.kind, unitPrice: unitPrice ?? product.price }] : [],
+  );
+  const currency = lines[0]?.unitPrice.currency ?? "";
+  const foreign = lines.findIndex((line) => line.unitPrice.currency !== currency);
+  if (foreign >= 0) {
+    const errors = [{ pointer: `/lines/${foreign}`, detail: `is not in ${currency}` }];
+    return { rejected: "mixed-currencies", detail: "All lines of an order must be in one currency", errors };
+  }
+  const amount = lines.reduce((sum, line) => sum + line.quantity * line.unitPrice.amount, 0);
+  if (!Number.isSafeInteger(amount)) {
+    return { rejected: "total-too-large", detail: "The total is more than can be counted exactly" };
+  }
+  return [{ type: "placed", at, order: { ...facts, lines, total: { amount, currency } } }];
+}
+
+/** Takes an order back. Asking twice is asking once. */
+export function cancel(order: Order, at: number): OrderEvent[] | Rejection {
+  switch (order.status) {
+    case "placed":
+    case "reserved":
+    case "authorised":
+    case "confirmed":
+      return [{ type: "aborting", at, held: holds(order), ending: { outcome: "cancelled" } }];
+    case "cancelled":
+      return [];
+    case "aborting":
+      if (order.ending.outcome === "cancelled") return [];
+      return { rejected: "not-cancellable", detail: `The order is being rejected: ${order.ending.reason}` };
+    case "rejected":
+      return { rejected: "not-cancellable", detail: `The order was rejected: ${order.reason}` };
+    default:
+      return order satisfies never;
+  }
+}
+
+/** What other services may hold for an order now: what an abort must wait for. */
+export function holds(order: Order): Held {
+  return { stock: true, money: order.status !== "placed" && order.total.amount > 0 };
+}
+
+/** The status that a client reads. */
+export function shown(order: Order): PublicStatus {
+  return order.history.at(-1)?.status ?? "placed";
+}
+
+export function evolve(order: Order | undefined, event: OrderEvent): Order {
+  if (event.type === "placed") {
+    return { ...event.order, status: "placed", version: 1, history: [{ at: event.at, status: "placed" }] };
+  }
+  if (order === undefined) throw new Error(`${event.type} before the order was placed`);
+  const facts: Facts = { ...order, version: order.version + 1 };
+  const reached = (status: PublicStatus, reason?: Reason) => ({
+    ...facts,
+    history: [...order.history, reason ? { at: event.at, status, reason } : { at: event.at, status }],
+  });
+  switch (event.type) {
+    case "reserved":
+    case "confirmed":
+    case "cancelled":
+      return { ...reached(event.type), status: event.type };
+    case "authorised":
+      return { ...facts, status: "authorised" };
+    case "aborting":
+      return { ...facts, status: "aborting", held: event.held, ending: event.ending };
+    case "given-back":
+      if (order.status !== "aborting") throw new Error(`given back while ${order.status}`);
+      return { ...order, version: facts.version, held: { ...order.held, [event.what]: false } };
+    case "rejected":
+      return { ...reached("rejected", event.reason), status: "rejected", reason: event.reason };
+    default:
+      return event satisfies never;
+  }
+}

@@ -1,0 +1,148 @@
+import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
+import {
+  accepted,
+  allow,
+  body,
+  type Caller,
+  cacheable,
+  etag,
+  idempotent,
+  integer,
+  notFound,
+  Problem,
+  page,
+  problems,
+  query,
+  readWindow,
+  router,
+  says,
+  transact,
+} from "chassis";
+import { NewOrder, OrderList, OrderQuery, OrderView } from "./contracts.ts";
+import { cancel, type Order, place } from "./order.ts";
+import { view } from "./queries.ts";
+import type { Place, Store } from "./store.ts";
+
+const deadlineAfter = 15 * 60_000;
+
+export const routes = router<Store>()
+  .post(
+    "/orders",
+    says("Place an order", { 202: OrderView, ...problems(400, 403, 409, 422) }),
+    body(NewOrder),
+    idempotent(),
+    async (c) => {
+      const { cartId: _, lines, shippingMethod, reference, ...asked } = placeable(c.req.valid("json"), c.var.caller);
+      const { store, now, id, config } = c.var.kit;
+      const key = c.var.caller.kind === "guest" ? randomBytes(24).toString("base64url") : undefined;
+      const at = now();
+      const facts = {
+        ...asked,
+        id: id(),
+        owner: c.var.caller.id,
+        reference: reference ?? null,
+        keyDigest: key === undefined ? null : digest(key),
+      };
+      return transact(c, async () => {
+        const decided = accepted(place({ ...facts, lines: await store.withProducts(lines), at }));
+        const { order, change } = store.change(
+          undefined,
+          decided,
+          at + integer(config, "CHECKOUT_DEADLINE_MS", deadlineAfter),
+        );
+        return {
+          change,
+          status: 202,
+          body: key === undefined ? view(order) : { ...view(order), orderKey: key },
+          headers: { location: `/api/orders/${order.id}`, etag: etag(order.version) },
+        };
+      });
+    },
+  )
+  .get(
+    "/orders",
+    says("List orders, newest first: one's own, or all with orders:manage", { 200: OrderList, ...problems(400) }),
+    allow("orders:read", "orders:manage"),
+    query(OrderQuery),
+    async (c) => {
+      const { customer, status, reference, ...paging } = c.req.valid("query");
+      const { limit, after } = readWindow(paging, isPlace);
+      const owner = c.var.caller.scopes.has("orders:manage") ? undefined : c.var.caller.id;
+      const rows = await c.var.kit.store.list({ owner, customer, status, reference, after, limit: limit + 1 });
+      const place = (row: (typeof rows)[number]): Place => ({ at: row.placedAt, id: row.state.id });
+      return cacheable(c, page(rows, limit, place, (row) => view(row.state)), "private, no-cache");
+    },
+  )
+  .get("/orders/:id", says("Read an order", { 200: OrderView, ...problems(401, 404) }), async (c) => {
+    const order = await c.var.kit.store.load(c.req.param("id"));
+    const seen = visible(order, c.var.caller, c.req.header("order-key"), "orders:read");
+    return cacheable(c, view(seen), "private, no-cache", etag(seen.version));
+  })
+  .post(
+    "/orders/:id/cancel",
+    says("Cancel an order before it ships", { 202: OrderView, ...problems(401, 404, 409) }),
+    idempotent(),
+    async (c) => {
+      const { store, now } = c.var.kit;
+      return transact(c, async () => {
+        const before = await store.load(c.req.param("id"));
+        const order = visible(before, c.var.caller, c.req.header("order-key"), "orders:write");
+        const cancelled = store.change(order, accepted(cancel(order, now())));
+        return {
+          change: cancelled.change,
+          status: 202,
+          body: view(cancelled.order),
+          headers: { location: `/api/orders/${order.id}`, etag: etag(cancelled.order.version) },
+        };
+      });
+    },
+  );
+
+/** What the schema cannot say: where the lines come from, and who may name a price. */
+function placeable(asked: NewOrder, caller: Caller): NewOrder & { lines: NonNullable<NewOrder["lines"]> } {
+  if ((asked.lines === undefined) === (asked.cartId === undefined)) {
+    throw new Problem(400, {
+      code: "invalid-body",
+      detail: "An order has either lines or a cartId",
+      errors: [{ pointer: "/lines", detail: "give lines, or the id of a cart" }],
+    });
+  }
+  if (asked.lines === undefined) {
+    throw unprocessable("unknown-cart", "/cartId", `there is no cart ${asked.cartId}`);
+  }
+  if (asked.shippingMethod !== undefined) {
+    throw unprocessable("unknown-shipping-method", "/shippingMethod", "no shipping method is on offer: leave it out");
+  }
+  if (asked.payment.method !== "test") {
+    throw unprocessable("payment-method-unavailable", "/payment/method", "this shop takes: test");
+  }
+  const priced = asked.lines.findIndex((line) => line.unitPrice !== undefined);
+  if (priced >= 0 && !caller.scopes.has("orders:manage")) {
+    throw new Problem(403, {
+      code: "insufficient-scope",
+      detail: "Only the scope orders:manage may set a unit price",
+      errors: [{ pointer: `/lines/${priced}/unitPrice`, detail: "leave it out" }],
+    });
+  }
+  return { ...asked, lines: asked.lines };
+}
+
+const unprocessable = (code: string, pointer: string, detail: string): Problem =>
+  new Problem(422, { code, detail, errors: [{ pointer, detail }] });
+
+/** The order, for those who may know of it: staff, its owner, and a guest who holds its key. */
+function visible(order: Order | undefined, caller: Caller, key: string | undefined, scope: string): Order {
+  const mayManage = caller.scopes.has("orders:manage");
+  const owns = caller.kind !== "guest" && caller.scopes.has(scope) && order?.owner === caller.id;
+  const holdsKey = key !== undefined && order?.keyDigest != null && same(digest(key), order.keyDigest);
+  if (order && (mayManage || owns || holdsKey)) return order;
+  // Whether it exists is nobody else's business.
+  throw notFound(`An order ${caller.kind === "guest" ? "for this Order-Key" : "of yours"} with this id`);
+}
+
+const digest = (key: string): string => createHash("sha256").update(key).digest("base64url");
+const same = (a: string, b: string): boolean => a.length === b.length && timingSafeEqual(Buffer.from(a), Buffer.from(b));
+
+const isPlace = (value: unknown): value is Place =>
+  typeof value === "object" && value !== null && "at" in value && "id" in value &&
+  typeof value.at === "number" && typeof value.id === "string";

@@ -1,0 +1,13 @@
+import { service } from "chassis";
+import { jobs, reactions } from "./reactions.ts";
+import { routes } from "./routes.ts";
+import { store } from "./store.ts";
+
+export default service({
+  name: "orders",
+  store,
+  routes,
+  reactions,
+  jobs,
+  statuses: { "unknown-product": 422, "mixed-currencies": 422, "total-too-large": 422 },
+});

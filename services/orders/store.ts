@@ -1,0 +1,201 @@
+import { defineStore, emit, type StoreOf } from "chassis";
+import { type Change, insert, type NewEvent, update, upsert, type Write } from "drizzle-outbox";
+import { and, desc, eq, inArray, lt, or, type SQL, sql } from "drizzle-orm";
+import {
+  OrderAborting,
+  OrderAuthorised,
+  OrderCancelled,
+  OrderConfirmed,
+  OrderPlaced,
+  OrderRejected,
+  OrderReserved,
+} from "./contracts.ts";
+import { type AskedLine, evolve, type Order, type OrderEvent, type PublicStatus, shown } from "./order.ts";
+
+/** The job that ends an order which is neither paid nor refused in time. */
+export const deadlineJob = "checkout-deadline";
+
+export interface Place {
+  at: number;
+  id: string;
+}
+
+export interface OrderFilter {
+  owner?: string;
+  /** An e-mail address or an owner's id. */
+  customer?: string;
+  status?: PublicStatus;
+  reference?: string;
+  after?: Place;
+  limit: number;
+}
+
+/** The order after what was decided, and what has to be committed for it. */
+export interface Decided {
+  order: Order;
+  change: Change;
+}
+
+interface Product {
+  sku: string;
+  name: string;
+  price: { amount: number; currency: string };
+  kind: "physical" | "service";
+  version: number;
+}
+
+export const store = defineStore(
+  (t) => ({
+    orders: t.table(
+      "orders",
+      {
+        id: t.text("id").primaryKey(),
+        version: t.integer("version").notNull(),
+        status: t.text("status").$type<PublicStatus>().notNull(),
+        owner: t.text("owner").notNull(),
+        email: t.text("email").notNull(),
+        reference: t.text("reference"),
+        placedAt: t.integer("placed_at").notNull(),
+        state: t.json<Order>("state").notNull(),
+      },
+      (orders) => [
+        t.index("orders_by_time").on(orders.placedAt, orders.id),
+        t.index("orders_by_owner").on(orders.owner, orders.placedAt),
+        t.index("orders_by_email").on(orders.email, orders.placedAt),
+        t.index("orders_by_reference").on(orders.reference),
+      ],
+    ),
+    /** Our copy of the catalog, fed by its events. */
+    products: t.table("products", {
+      sku: t.text("sku").primaryKey(),
+      name: t.text("name").notNull(),
+      amount: t.integer("amount").notNull(),
+      currency: t.text("currency").notNull(),
+      kind: t.text("kind").$type<"physical" | "service">().notNull(),
+      version: t.integer("version").notNull(),
+      deleted: t.boolean("deleted").notNull(),
+    }),
+  }),
+  (db, t) => ({
+    async load(id: string): Promise<Order | undefined> {
+      return (await db.find(t.orders, { id }))?.state;
+    },
+
+    /** The rows, events and deadlines that come of what was decided. */
+    change(before: Order | undefined, decided: OrderEvent[], deadlineAt?: number): Decided {
+      let order = before;
+      const events: NewEvent[] = [];
+      const jobs: Change["jobs"] = [];
+      for (const event of decided) {
+        order = evolve(order, event);
+        events.push(...published(order, event));
+        jobs.push(...deadlines(order.id, event, deadlineAt));
+      }
+      if (order === undefined) throw new Error("nothing was decided about an order that is not there");
+      if (decided.length === 0) return { order, change: {} };
+      const row = { version: order.version, status: shown(order), state: order };
+      const write = before
+        ? update(t.orders, row, { id: order.id, version: before.version }, { rows: 1 })
+        : insert(t.orders, {
+            ...row,
+            id: order.id,
+            owner: order.owner,
+            email: order.customer.email,
+            reference: order.reference,
+            placedAt: decided[0]?.at ?? 0,
+          });
+      return { order, change: { writes: [write], events, jobs } };
+    },
+
+    /** The asked lines, each with our copy of its product. */
+    async withProducts(asked: Omit<AskedLine, "product">[]): Promise<AskedLine[]> {
+      const skus = [...new Set(asked.map((line) => line.sku))];
+      const rows = await db.select().from(t.products).where(inArray(t.products.sku, skus));
+      const bySku = new Map(rows.filter((row) => !row.deleted).map((row) => [row.sku, row]));
+      return asked.map((line) => {
+        const row = bySku.get(line.sku);
+        if (row === undefined) return line;
+        const price = { amount: row.amount, currency: row.currency };
+        return { ...line, product: { name: row.name, price, kind: row.kind } };
+      });
+    },
+
+    /** Takes over the catalog's word on a product, unless ours is as new. */
+    product({ sku, name, price, kind, version }: Product): Write {
+      const row = { sku, name, amount: price.amount, currency: price.currency, kind, version, deleted: false };
+      return upsert(t.products, row, { on: ["sku"], where: sql`${t.products.version} < ${version}` });
+    },
+
+    productGone(sku: string, version: number): Write {
+      const row = { sku, name: "", amount: 0, currency: "", kind: "service" as const, version, deleted: true };
+      return upsert(t.products, row, { on: ["sku"], where: sql`${t.products.version} < ${version}` });
+    },
+
+    /** Newest first. */
+    list({ owner, customer, status, reference, after, limit }: OrderFilter): Promise<{ state: Order; placedAt: number }[]> {
+      const wanted: (SQL | undefined)[] = [
+        owner === undefined ? undefined : eq(t.orders.owner, owner),
+        customer === undefined ? undefined : or(eq(t.orders.email, customer), eq(t.orders.owner, customer)),
+        status === undefined ? undefined : eq(t.orders.status, status),
+        reference === undefined ? undefined : eq(t.orders.reference, reference),
+        after === undefined
+          ? undefined
+          : or(
+              lt(t.orders.placedAt, after.at),
+              and(eq(t.orders.placedAt, after.at), lt(t.orders.id, after.id)),
+            ),
+      ];
+      return db
+        .select({ state: t.orders.state, placedAt: t.orders.placedAt })
+        .from(t.orders)
+        .where(and(...wanted))
+        .orderBy(desc(t.orders.placedAt), desc(t.orders.id))
+        .limit(limit);
+    },
+  }),
+);
+
+/** What the others are told of an event; what is only our own bookkeeping is not. */
+function published(order: Order, event: OrderEvent): NewEvent[] {
+  const { id: orderId, total, payment, reference } = order;
+  const tell = () => ({ orderId, reference, total, country: order.shippingAddress.country, lines: order.lines.map(line) });
+  switch (event.type) {
+    case "placed":
+      return [emit(OrderPlaced, orderId, tell())];
+    case "reserved":
+      return [emit(OrderReserved, orderId, { orderId, total, payment })];
+    case "authorised":
+      return [emit(OrderAuthorised, orderId, { orderId, total })];
+    case "confirmed":
+      return [emit(OrderConfirmed, orderId, tell())];
+    case "aborting":
+      return [emit(OrderAborting, orderId, { orderId, ...event.ending })];
+    case "given-back":
+      return [];
+    case "rejected":
+      return [emit(OrderRejected, orderId, { orderId, reason: event.reason })];
+    case "cancelled":
+      return [emit(OrderCancelled, orderId, { orderId })];
+    default:
+      return event satisfies never;
+  }
+}
+
+const line = ({ sku, quantity, unitPrice, kind }: Order["lines"][number]) => ({ sku, quantity, unitPrice, kind });
+
+/** The deadline stands from placing until the order can only go forward. */
+function deadlines(key: string, event: OrderEvent, at: number | undefined): NonNullable<Change["jobs"]> {
+  switch (event.type) {
+    case "placed":
+      return at === undefined ? [] : [{ kind: deadlineJob, key, at }];
+    case "authorised":
+    case "confirmed":
+    case "aborting":
+    case "rejected":
+      return [{ kind: deadlineJob, key, cancel: true }];
+    default:
+      return [];
+  }
+}
+
+export type Store = StoreOf<typeof store>;
