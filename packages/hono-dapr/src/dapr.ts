@@ -1,12 +1,20 @@
 import type { Hono } from "hono";
+import { type Binding, outputBinding } from "./bindings.ts";
 import { type Client, call, discard, type Fetch } from "./client.ts";
+import { type Configuration, configurationStore, type Watchers } from "./configuration.ts";
 import { type ReadyOptions, untilReady } from "./health.ts";
 import { type InvokeFetch, invoker } from "./invoke.ts";
+import { type Jobs, jobsOf } from "./jobs.ts";
 import { type Publisher, publisher } from "./publish.ts";
 import type { StandardSchemaV1 } from "./schema.ts";
 import { type Secrets, secretStore } from "./secrets.ts";
 import { type State, stateStore } from "./state.ts";
-import { type Subscription, type SubscriptionsOptions, subscriptionsApp } from "./subscriptions.ts";
+import {
+  type Callback,
+  type Subscription,
+  type SubscriptionsOptions,
+  subscriptionsApp,
+} from "./subscriptions.ts";
 
 export interface DaprOptions {
   /** The sidecar's HTTP address. Default: `DAPR_HTTP_ENDPOINT`, else `http://127.0.0.1:<DAPR_HTTP_PORT or 3500>`. */
@@ -29,18 +37,21 @@ export interface DaprOptions {
 export interface Sidecar extends Publisher {
   readonly appId: string;
   /**
-   * The routes for what daprd delivers: `/dapr/subscribe` and one route a topic, guarded by the app's token. Types
-   * of events that nobody handles are taken and forgotten.
+   * The routes for all that daprd delivers: `/dapr/subscribe` and one route a topic, input bindings, jobs and changed
+   * configuration; guarded by the app's token. Types of events that nobody handles are taken and forgotten.
    *
    * @example
    * app.route("/", sidecar.subscriptions([on(OrderPlaced, reserve)]));
    */
-  subscriptions(subscriptions: readonly Subscription[], options?: SubscriptionsOptions): Hono;
+  subscriptions(inbound: readonly (Subscription | Callback)[], options?: SubscriptionsOptions): Hono;
   fetch: InvokeFetch;
   /** The same sidecar, with this `traceparent` for calls and events that bring none. */
   traced(traceparent: string | undefined): Sidecar;
   state<T>(store: string, schema: StandardSchemaV1<unknown, T>): State<T>;
   secrets(store: string): Secrets;
+  binding(name: string): Binding;
+  configuration(store: string): Configuration;
+  readonly jobs: Jobs;
   /** What runs beside this app: components, subscriptions, version. */
   metadata(): Promise<SidecarMetadata>;
   /** Waits until the sidecar's APIs can be used; throws `SidecarUnreachable` when the time is up. */
@@ -77,6 +88,7 @@ export function dapr(options: DaprOptions = {}): Sidecar {
     appToken: options.appToken ?? env.APP_API_TOKEN,
     pubsub: options.pubsub ?? "pubsub",
     traceparent: options.traceparent ?? (() => undefined),
+    watchers: new Map(),
   };
   return sidecar(client, settings);
 }
@@ -86,6 +98,7 @@ interface Settings {
   appToken: string | undefined;
   pubsub: string;
   traceparent(): string | undefined;
+  watchers: Watchers;
 }
 
 function sidecar(client: Client, settings: Settings): Sidecar {
@@ -95,14 +108,17 @@ function sidecar(client: Client, settings: Settings): Sidecar {
     publish,
     publishEvents,
     fetch: invoker(client, settings.traceparent),
-    subscriptions(subscriptions, options = {}) {
+    subscriptions(inbound, options = {}) {
       const pubsub = options.pubsub ?? settings.pubsub;
-      return subscriptionsApp(subscriptions, { pubsub, appToken: settings.appToken, publishEvents }, options);
+      return subscriptionsApp(inbound, { ...settings, pubsub, publishEvents }, options);
     },
     traced: (traceparent) =>
       sidecar(client, { ...settings, traceparent: () => traceparent ?? settings.traceparent() }),
     state: (store, schema) => stateStore(client, store, schema),
     secrets: (store) => secretStore(client, store),
+    binding: (name) => outputBinding(client, name),
+    configuration: (store) => configurationStore(client, store, settings.watchers),
+    jobs: jobsOf(client),
     async metadata() {
       const response = await call(client, "Reading the sidecar's metadata", "/v1.0/metadata");
       return (await response.json()) as SidecarMetadata;

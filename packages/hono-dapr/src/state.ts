@@ -74,7 +74,7 @@ export function stateStore<T>(client: Client, store: string, schema: StandardSch
     const response = await call(client, `Reading from ${store}`, `${path}/bulk`, post({ keys }));
     for (const { key, data, etag, error } of (await response.json()) as BulkItem[]) {
       if (error) throw new DaprError(500, "ERR_STATE_BULK_GET", `Reading ${key} from ${store}: ${error}`);
-      if (data !== undefined && data !== null) found.set(key, await read(key, data, etag ?? ""));
+      if (data !== undefined) found.set(key, await read(key, data, etag ?? ""));
     }
     return found;
   }

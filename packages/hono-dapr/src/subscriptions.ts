@@ -1,4 +1,5 @@
 import { type Context, Hono } from "hono";
+import type { ConfigurationItems, Watchers } from "./configuration.ts";
 import type { CloudEvent, EventType } from "./event.ts";
 import type { PublishableEvent } from "./publish.ts";
 import { describeIssues } from "./schema.ts";
@@ -47,6 +48,13 @@ export interface Subscription {
   options: SubscriptionOptions;
   /** What the handler gives; throws what it throws. */
   handle(raw: CloudEvent, topic: string): Promise<unknown>;
+}
+
+/** What one app does with something else that daprd delivers. */
+export interface Callback {
+  path: string;
+  /** Throws: answered 500. */
+  handle(body: string): Promise<unknown>;
 }
 
 const dropped = Symbol("dropped");
@@ -149,6 +157,7 @@ export interface SubscriptionsOptions {
 interface Settings {
   pubsub: string;
   appToken: string | undefined;
+  watchers: Watchers;
   publishEvents(
     topic: string,
     events: readonly PublishableEvent[],
@@ -171,11 +180,11 @@ const JSON_TYPE = { "content-type": "application/json" };
 
 /** The app that answers `/dapr/subscribe` and takes what daprd delivers. */
 export function subscriptionsApp(
-  subscriptions: readonly Subscription[],
-  { pubsub, appToken: token, publishEvents }: Settings,
+  inbound: readonly (Subscription | Callback)[],
+  { pubsub, appToken: token, watchers, publishEvents }: Settings,
   { defaults, onError }: SubscriptionsOptions,
 ): Hono {
-  const topics = byTopic(subscriptions, defaults);
+  const topics = byTopic(inbound.filter(isSubscription), defaults);
   const guard = appToken(token);
   const app = new Hono();
   const declared = topics.map((topic) => declaration(topic, pubsub));
@@ -184,6 +193,20 @@ export function subscriptionsApp(
     const retried = new Retried();
     app.post(topic.route, guard, (c) => receive(c, topic, retried));
   }
+  for (const callback of inbound) {
+    if (isSubscription(callback)) continue;
+    // daprd asks first whether the app wants an input binding.
+    app.options(callback.path, guard, (c) => c.body(null, 200));
+    app.post(callback.path, guard, async (c) => {
+      await callback.handle(await c.req.text());
+      return c.body(null, 200);
+    });
+  }
+  app.post("/configuration/:store/:key{.+}", guard, async (c) => {
+    const { id, items } = await c.req.json<{ id: string; items: ConfigurationItems }>();
+    await watchers.get(id)?.(items);
+    return c.body(null, 200);
+  });
   return app;
 
   async function receive(c: Context, topic: Topic, retried: Retried): Promise<Response> {
@@ -292,6 +315,8 @@ function declaration({ name, route, options }: Topic, pubsub: string) {
     }),
   };
 }
+
+const isSubscription = (inbound: Subscription | Callback): inbound is Subscription => "topic" in inbound;
 
 interface Batch {
   /** The same when daprd delivers the rest of a batch again. */
