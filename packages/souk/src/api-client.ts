@@ -87,7 +87,10 @@ export async function openApi(clientFile: string, url?: string): Promise<Api> {
     token = { value, until: Date.now() + (seconds - 30) * 1000 };
   }
 
-  async function call<T>(path: string, { method = "GET", body, headers = {}, guest }: CallOptions = {}): Promise<Answer<T>> {
+  async function call<T>(
+    path: string,
+    { method = "GET", body, headers = {}, guest }: CallOptions = {},
+  ): Promise<Answer<T>> {
     const raw = typeof body === "string" || body instanceof ReadableStream || body instanceof Blob;
     const response = await fetch(base + path, {
       method,
@@ -100,7 +103,11 @@ export async function openApi(clientFile: string, url?: string): Promise<Api> {
     });
     if (response.status >= 400) throw await refusal(response, `${method} ${path}`);
     const text = await response.text();
-    return { status: response.status, body: (text ? JSON.parse(text) : undefined) as T, headers: response.headers };
+    return {
+      status: response.status,
+      body: (text ? JSON.parse(text) : undefined) as T,
+      headers: response.headers,
+    };
   }
 
   return {
@@ -124,7 +131,12 @@ async function refusal(response: Response, what: string): Promise<Refused> {
   const text = await response.text();
   const problem = (() => {
     try {
-      return JSON.parse(text) as { code?: string; detail?: string; error?: string; error_description?: string };
+      return JSON.parse(text) as {
+        code?: string;
+        detail?: string;
+        error?: string;
+        error_description?: string;
+      };
     } catch {
       return {};
     }

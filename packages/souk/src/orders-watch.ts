@@ -24,7 +24,9 @@ export class OrdersWatch {
 
   /** Resolves when the order is confirmed, rejected or cancelled. */
   settled(id: string): Promise<OrderSeen> {
-    const done = new Promise<OrderSeen>((resolve) => this.#waiting.set(id, { resolve, since: performance.now() }));
+    const done = new Promise<OrderSeen>((resolve) =>
+      this.#waiting.set(id, { resolve, since: performance.now() }),
+    );
     if (!this.#running) void this.#run();
     return done;
   }
@@ -58,7 +60,9 @@ export class OrdersWatch {
     const { body } = await this.api.call<{ items: OrderSeen[] }>("/api/orders?limit=100");
     const seen = new Set(body.items.map((order) => order.id));
     for (const order of body.items) this.#tell(order);
-    const left = [...this.#waiting].filter(([id, { since }]) => !seen.has(id) && performance.now() - since > 500);
+    const left = [...this.#waiting].filter(
+      ([id, { since }]) => !seen.has(id) && performance.now() - since > 500,
+    );
     for (const [id] of left.slice(0, 20)) {
       this.#tell((await this.api.call<OrderSeen>(`/api/orders/${id}`)).body);
     }

@@ -1,0 +1,122 @@
+/** The folder in which a shop keeps everything: `.souk` of the checkout, or SOUK_HOME. */
+import { randomBytes } from "node:crypto";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { join, resolve } from "node:path";
+
+export interface Home {
+  dir: string;
+  /** The databases of the services. */
+  data: string;
+  logs: string;
+  redis: string;
+  certs: string;
+  secrets: string;
+  /** Who finds whom: the sidecars' file of addresses. */
+  names: string;
+  /** What runs now, for other commands and for tests. */
+  runFile: string;
+  /** What was started, to end what a killed runner left. */
+  processesFile: string;
+  devClient: string;
+}
+
+/** Where a shop of the checkout `root` keeps its things. Nothing is created. */
+export function homeOf(root: string, dir = process.env.SOUK_HOME): Home {
+  const base = dir ? resolve(dir) : join(root, ".souk");
+  return {
+    dir: base,
+    data: join(base, "data"),
+    logs: join(base, "logs"),
+    redis: join(base, "redis"),
+    certs: join(base, "certs"),
+    secrets: join(base, "secrets"),
+    names: join(base, "names.db"),
+    runFile: join(base, "run.json"),
+    processesFile: join(base, "processes.json"),
+    devClient: join(base, "dev-client.json"),
+  };
+}
+
+/** Creates the folders, readable by their owner only. */
+export function prepare(home: Home): void {
+  for (const dir of [home.dir, home.data, home.logs, home.redis, home.certs, home.secrets]) {
+    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    if ((statSync(dir).mode & 0o077) !== 0) chmodSync(dir, 0o700);
+  }
+}
+
+/** Forgets everything but the lock. */
+export function forget(home: Home): void {
+  if (!existsSync(home.dir)) return;
+  for (const name of readdirSync(home.dir)) {
+    if (!name.startsWith("lock.db")) rmSync(join(home.dir, name), { recursive: true, force: true });
+  }
+}
+
+/** Writes a file for its owner's eyes only, whole or not at all. */
+export function writePrivate(path: string, text: string): void {
+  const draft = `${path}.${process.pid}.new`;
+  writeFileSync(draft, text, { mode: 0o600 });
+  renameSync(draft, path);
+}
+
+/** A JSON file, or null when it is missing. Throws SyntaxError when it is not JSON. */
+export function readJson<T>(path: string): T | null {
+  try {
+    return JSON.parse(readFileSync(path, "utf8")) as T;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    throw error;
+  }
+}
+
+/** The secrets of one service in this installation, as its secret store shows them. */
+export interface Secrets {
+  "redis-password": string;
+  /** Between the service and its sidecar: the service sends it. */
+  "dapr-api-token": string;
+  /** Between the service and its sidecar: the sidecar sends it. */
+  "app-api-token": string;
+  /** 32 random bytes (base64url) for what the service wants to sign or encrypt. */
+  key: string;
+}
+
+/** Where the secret store of a service reads. */
+export function secretsFile(home: Home, app: string): string {
+  return join(home.secrets, `${app}.json`);
+}
+
+/** The secrets of a service, made when they are asked for the first time. */
+export function secretsOf(home: Home, app: string): Secrets {
+  const path = secretsFile(home, app);
+  const known = readJson<Partial<Secrets>>(path) ?? {};
+  const secrets: Secrets = {
+    "redis-password": redisPassword(home),
+    "dapr-api-token": known["dapr-api-token"] ?? random(),
+    "app-api-token": known["app-api-token"] ?? random(),
+    key: known.key ?? random(),
+  };
+  const text = `${JSON.stringify(secrets, null, 2)}\n`;
+  if (!existsSync(path) || readFileSync(path, "utf8") !== text) writePrivate(path, text);
+  return secrets;
+}
+
+export function redisPassword(home: Home): string {
+  const path = join(home.secrets, "redis-password");
+  if (!existsSync(path)) writePrivate(path, random());
+  return readFileSync(path, "utf8").trim();
+}
+
+function random(): string {
+  return randomBytes(32).toString("base64url");
+}

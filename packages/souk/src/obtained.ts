@@ -1,0 +1,31 @@
+/** What has been obtained to run the shop on. */
+import { obtainDapr, obtainRedis, type Redis, type Reporter, silent } from "./obtain/index.ts";
+
+export interface Obtained {
+  daprd: string;
+  sentry: string;
+  daprVersion: string;
+  redis: Redis;
+}
+
+export interface ObtainWhat {
+  report?: Reporter;
+  signal?: AbortSignal;
+  runtimePath?: string | null;
+  /** Where `dapr/runtime` is, to build from. */
+  source?: string;
+}
+
+/** Finds or obtains Dapr and Redis. Throws CannotObtain with the ways to get them. */
+export async function obtain(options: ObtainWhat = {}): Promise<Obtained> {
+  const report = options.report ?? silent;
+  const { signal } = options;
+  const dapr = await obtainDapr({
+    report,
+    signal,
+    ...(options.runtimePath ? { runtimePath: options.runtimePath } : {}),
+    ...(options.source ? { source: options.source } : {}),
+  });
+  const redis = await obtainRedis({ report, signal });
+  return { daprd: dapr.daprd, sentry: dapr.sentry, daprVersion: dapr.version, redis };
+}
