@@ -1,0 +1,82 @@
+import { event } from "hono-dapr";
+import * as v from "valibot";
+
+/** The schemas of this service's events and bodies, and the fields that it reads from others. */
+
+const orderId = v.string();
+const sku = v.string();
+const whole = v.pipe(v.number(), v.safeInteger());
+const Quantities = v.array(v.object({ sku, quantity: whole }));
+const Kind = v.picklist(["physical", "service"]);
+
+// ── HTTP ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export const NewLevel = v.strictObject({
+  onHand: v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(1_000_000_000)),
+});
+
+export const StockQuery = v.strictObject({ limit: v.optional(v.string()), cursor: v.optional(v.string()) });
+
+/** What everybody may know. */
+export const PublicStock = v.object({ sku, available: whole });
+/** What staff sees. */
+export const StaffStock = v.object({ sku, onHand: whole, reserved: whole, available: whole });
+export const Stock = v.union([StaffStock, PublicStock]);
+export const StockList = v.object({ items: v.array(StaffStock), nextCursor: v.nullable(v.string()) });
+
+export type PublicStock = v.InferOutput<typeof PublicStock>;
+export type StaffStock = v.InferOutput<typeof StaffStock>;
+
+// ── Published on topic `inventory` ──────────────────────────────────────────────────────────────────────────
+
+export const StockReserved = event("inventory", "stock.reserved", v.object({ orderId, lines: Quantities }));
+export const StockRefused = event(
+  "inventory",
+  "stock.refused",
+  v.object({ orderId, reason: v.literal("out-of-stock"), skus: v.array(sku) }),
+);
+/** Without lines when the order held nothing: then it never will. */
+export const StockReleased = event("inventory", "stock.released", v.object({ orderId, lines: Quantities }));
+/** `counted` is there when an import counted less than is reserved; `onHand` is then what is reserved. */
+export const StockAdjusted = event(
+  "inventory",
+  "stock.adjusted",
+  v.object({
+    sku,
+    onHand: whole,
+    reserved: whole,
+    available: whole,
+    version: whole,
+    counted: v.optional(whole),
+  }),
+);
+
+const lines = [{ sku: "85123A", quantity: 6 }];
+
+/** Everything published here, each with an example that consumers check themselves against. */
+export const publishes = [
+  { type: StockReserved, example: { orderId: "o-1", lines } },
+  { type: StockRefused, example: { orderId: "o-1", reason: "out-of-stock" as const, skus: ["85123A"] } },
+  { type: StockReleased, example: { orderId: "o-1", lines } },
+  {
+    type: StockAdjusted,
+    example: { sku: "85123A", onHand: 100, reserved: 6, available: 94, version: 3 },
+  },
+];
+
+// ── Read from others: only the fields that matter here ──────────────────────────────────────────────────────
+
+const product = v.object({ sku, kind: Kind });
+export const ProductCreated = event("catalog", "product.created", product);
+export const ProductUpdated = event("catalog", "product.updated", product);
+export const ProductStocked = event("catalog", "product.stocked", v.object({ sku, onHand: whole }));
+
+const wanted = {
+  orderId,
+  lines: v.array(v.object({ sku, quantity: v.pipe(whole, v.minValue(1)), kind: Kind })),
+};
+export const OrderPlaced = event("orders", "order.placed", v.object(wanted));
+export const OrderAborting = event("orders", "order.aborting", v.object({ orderId }));
+
+/** An order that waits for a count, as the job keeps it. */
+export const Deferred = v.object({ ...wanted, until: whole });

@@ -1,0 +1,159 @@
+import { defineStore, emit, type StoreOf } from "chassis";
+import { asc, gt, inArray, sql } from "drizzle-orm";
+import { type Change, insert, type NewEvent, update, type Write } from "drizzle-outbox";
+import { StockAdjusted, StockRefused, StockReleased, StockReserved } from "./contracts.ts";
+import {
+  evolve as evolveReservation,
+  type Quantity,
+  type Reservation,
+  type ReservationEvent,
+} from "./reservation.ts";
+import { available, evolve as evolveLevel, type Level, type StockEvent } from "./stock.ts";
+
+/** The job that looks again at an order which waits for a count. */
+export const reserveJob = "reserve";
+
+export const store = defineStore(
+  (t) => ({
+    stock: t.table("stock", {
+      sku: t.text("sku").primaryKey(),
+      onHand: t.integer("on_hand").notNull(),
+      reserved: t.integer("reserved").notNull(),
+      version: t.integer("version").notNull(),
+      madeAt: t.integer("made_at").notNull(),
+      countedAt: t.integer("counted_at"),
+    }),
+    reservations: t.table("reservations", {
+      orderId: t.text("order_id").primaryKey(),
+      status: t.text("status").$type<Reservation["status"]>().notNull(),
+      lines: t.json<Quantity[]>("lines").notNull(),
+    }),
+  }),
+  (db, t) => {
+    // The guard stands in the statement: of many who reserve one product at once, each waits for the row and
+    // takes its pieces, and only who finds too few left decides again.
+    const reserve = ({ sku, quantity }: Quantity): Write =>
+      update(
+        t.stock,
+        { reserved: sql`${t.stock.reserved} + ${quantity}`, version: sql`${t.stock.version} + 1` },
+        sql`${t.stock.sku} = ${sku} and ${t.stock.onHand} - ${t.stock.reserved} >= ${quantity}`,
+        { rows: 1 },
+      );
+    const release = ({ sku, quantity }: Quantity): Write =>
+      update(
+        t.stock,
+        { reserved: sql`${t.stock.reserved} - ${quantity}`, version: sql`${t.stock.version} + 1` },
+        sql`${t.stock.sku} = ${sku} and ${t.stock.reserved} >= ${quantity}`,
+        { rows: 1 },
+      );
+
+    return {
+      level(sku: string): Promise<Level | undefined> {
+        return db.find(t.stock, { sku });
+      },
+
+      async levels(skus: string[]): Promise<Map<string, Level>> {
+        const rows = skus.length === 0 ? [] : await db.findAll(t.stock, inArray(t.stock.sku, skus));
+        return new Map(rows.map((level) => [level.sku, level]));
+      },
+
+      reservation(orderId: string): Promise<Reservation | undefined> {
+        return db.find(t.reservations, { orderId });
+      },
+
+      /** By SKU. */
+      list({ after, limit }: { after?: string; limit: number }): Promise<Level[]> {
+        return db
+          .select()
+          .from(t.stock)
+          .where(after === undefined ? undefined : gt(t.stock.sku, after))
+          .orderBy(asc(t.stock.sku))
+          .limit(limit);
+      },
+
+      /** The level after what was decided, and what has to be committed for it. */
+      adjust(before: Level | undefined, decided: StockEvent[]): { level: Level | undefined; change: Change } {
+        let level = before;
+        const events: NewEvent[] = [];
+        for (const event of decided) {
+          level = evolveLevel(level, event);
+          events.push(...adjusted(level, event));
+        }
+        if (level === undefined || decided.length === 0) return { level, change: {} };
+        const { onHand, countedAt, version } = level;
+        const write = before
+          ? update(
+              t.stock,
+              { onHand, countedAt, version },
+              { sku: before.sku, version: before.version },
+              { rows: 1 },
+            )
+          : insert(t.stock, level);
+        return { level, change: { writes: [write], events } };
+      },
+
+      /** What has to be committed for what was decided of an order: its claim first, then the stock by SKU. */
+      change(before: Reservation | undefined, decided: ReservationEvent[]): Change {
+        let reservation = before;
+        const stock: Write[] = [];
+        const events: NewEvent[] = [];
+        const jobs: Change["jobs"] = [];
+        for (const event of decided) {
+          reservation = evolveReservation(reservation, event);
+          switch (event.type) {
+            case "reserved": {
+              const { orderId, lines } = event;
+              stock.push(...lines.map(reserve));
+              events.push(emit(StockReserved, orderId, { orderId, lines }));
+              break;
+            }
+            case "refused": {
+              const { orderId, skus } = event;
+              events.push(emit(StockRefused, orderId, { orderId, reason: "out-of-stock", skus }));
+              break;
+            }
+            case "released": {
+              const { orderId, lines } = event;
+              stock.push(...lines.map(release));
+              events.push(emit(StockReleased, orderId, { orderId, lines }));
+              break;
+            }
+            case "deferred":
+              jobs.push({ kind: reserveJob, key: event.wanted.orderId, at: event.again, data: event.wanted });
+              break;
+            default:
+              event satisfies never;
+          }
+        }
+        return { writes: [...claim(before, reservation), ...stock], events, jobs };
+      },
+    };
+
+    /** The row of an order's claim, guarded by what it was: of two who decide about one order, one decides again. */
+    function claim(before: Reservation | undefined, after: Reservation | undefined): Write[] {
+      if (after === undefined || after.status === before?.status) return [];
+      if (before === undefined) return [insert(t.reservations, after)];
+      const { orderId, status } = before;
+      return [update(t.reservations, { status: after.status }, { orderId, status }, { rows: 1 })];
+    }
+  },
+);
+
+export const { tables } = store;
+
+export type Store = StoreOf<typeof store>;
+
+function adjusted(level: Level, event: StockEvent): NewEvent[] {
+  switch (event.type) {
+    case "listed":
+      return [];
+    case "adjusted": {
+      const { sku, onHand, reserved, version } = level;
+      const { counted } = event;
+      const now = { sku, onHand, reserved, available: available(level), version };
+      return [emit(StockAdjusted, sku, counted === undefined ? now : { ...now, counted })];
+    }
+    default:
+      return event satisfies never;
+  }
+}
