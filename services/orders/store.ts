@@ -199,3 +199,4 @@ function deadlines(key: string, event: OrderEvent, at: number | undefined): NonN
 }
 
 export type Store = StoreOf<typeof store>;
+export const { tables } = store;

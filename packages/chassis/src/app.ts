@@ -89,7 +89,11 @@ function limits(byPath: Record<string, number>): MiddlewareHandler {
 }
 
 /** Each dependency with its state; a dependency that is down says why. */
-async function check<S>(definition: Service<S>, kit: Kit<S>, box: Outbox | undefined) {
+async function check<S>(
+  definition: Service<S>,
+  kit: Kit<S>,
+  box: Outbox | undefined,
+): Promise<Record<string, { status: "up" | "down"; detail?: string }>> {
   const checks: Record<string, () => Promise<unknown>> = {
     sidecar: () => kit.sidecar.ready({ timeout: 1_000 }),
     ...(box ? { database: () => box.pending() } : {}),

@@ -1,5 +1,5 @@
 import type { StandardSchemaV1 } from "@standard-schema/spec";
-import { describeRoute, resolver } from "hono-openapi";
+import { type DescribeRouteOptions, describeRoute, resolver } from "hono-openapi";
 import { STATUS_CODES } from "./status.ts";
 
 type Answers = Record<number, StandardSchemaV1 | "problem" | null>;
@@ -33,7 +33,10 @@ export function says(summary: string, answers: Answers) {
   return describeRoute({
     summary,
     responses: Object.fromEntries(
-      Object.entries(answers).map(([status, schema]) => [status, response(Number(status), schema)]),
+      Object.entries(answers).map(([status, schema]): [string, Described] => [
+        status,
+        response(Number(status), schema),
+      ]),
     ),
   });
 }
@@ -42,7 +45,9 @@ export function says(summary: string, answers: Answers) {
 export const problems = (...statuses: number[]): Answers =>
   Object.fromEntries(statuses.map((status) => [status, "problem"]));
 
-function response(status: number, schema: Answers[number]) {
+type Described = NonNullable<DescribeRouteOptions["responses"]>[string];
+
+function response(status: number, schema: Answers[number] | undefined): Described {
   const description = STATUS_CODES[status] ?? "OK";
   if (schema === null || schema === undefined) return { description };
   return schema === "problem"

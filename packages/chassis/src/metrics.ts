@@ -28,11 +28,13 @@ export function createMetrics(service: string): Metrics {
     labelNames: ["type", "result"],
     registers,
   });
-  const rss = new Gauge({
+  new Gauge({
     name: "process_resident_memory_bytes",
     help: "Resident memory",
     registers,
-    collect: () => rss.set(process.memoryUsage.rss()),
+    collect() {
+      this.set(process.memoryUsage.rss());
+    },
   });
   return {
     http,
@@ -42,15 +44,15 @@ export function createMetrics(service: string): Metrics {
     watch(pending) {
       const outbox = new Gauge({ name: "souk_outbox_pending", help: "Events committed and not yet sent", registers });
       const jobs = new Gauge({ name: "souk_jobs_pending", help: "Jobs that wait for their time", registers });
-      const age = new Gauge({
+      new Gauge({
         name: "souk_outbox_oldest_seconds",
         help: "Age of the oldest event that is not yet sent",
         registers,
-        collect: async () => {
+        async collect() {
           const now = await pending();
           outbox.set(now.outbox);
           jobs.set(now.jobs);
-          age.set(now.oldestOutboxAgeMs / 1000);
+          this.set(now.oldestOutboxAgeMs / 1000);
         },
       });
     },

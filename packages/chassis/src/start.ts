@@ -3,6 +3,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { type Change, type Db, migrate, openPostgres, openSqlite, type Outbox, outbox, type StoredEvent } from "drizzle-outbox";
 import { type CloudEvent, dapr, on, onDeadLetter, type Sidecar } from "hono-dapr";
+import type { JSONWebKeySet } from "jose";
 import { createApp } from "./app.ts";
 import { verifier, type Verify } from "./auth.ts";
 import { type Config, integer, readConfig } from "./config.ts";
@@ -264,7 +265,7 @@ function verifierOf(config: Config, sidecar: Sidecar): Verify {
     async keys() {
       const response = await sidecar.fetch("http://identity/jwks", { timeout: 3_000 });
       if (!response.ok) throw new Error(`identity answered ${response.status} for its keys`);
-      return response.json();
+      return (await response.json()) as JSONWebKeySet;
     },
   });
 }

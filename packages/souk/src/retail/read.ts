@@ -33,14 +33,14 @@ export async function readRetail(path: string): Promise<Row[]> {
   const text = decode(await readFile(path));
   const header = text.slice(0, text.indexOf("\n") + 1 || undefined);
   const delimiter = [",", ";", "\t"].sort((a, b) => header.split(b).length - header.split(a).length)[0] ?? ",";
-  const parsed: { record: string[]; info: { lines: number } }[] = parse(text, {
+  const parsed = parse(text, {
     delimiter,
     bom: true,
     relax_quotes: true,
     relax_column_count: true,
     skip_empty_lines: true,
     info: true,
-  });
+  }) as unknown as { record: string[]; info: { lines: number } }[]; // its types do not know what `info` does
   const [first, ...rest] = parsed;
   if (!first) throw new Error(`${path} is empty`);
   const names = first.record.map((name) => name.toLowerCase().replace(/[^a-z]/g, ""));

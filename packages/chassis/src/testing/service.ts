@@ -1,0 +1,149 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { migrate, openSqlite } from "drizzle-outbox";
+import { type CloudEvent, dapr, type EventType } from "hono-dapr";
+import { pino } from "pino";
+import type { Caller } from "../auth.ts";
+import { readConfig } from "../config.ts";
+import type { Service } from "../service.ts";
+import { compose } from "../start.ts";
+
+export interface TestOptions {
+  /** The service's folder (`import.meta.dir`), for its migrations. */
+  folder: string;
+  /** Milliseconds since the epoch. */
+  now?: () => number;
+  env?: Record<string, string>;
+  /** Answers calls to other services. */
+  others?: (request: Request) => Response | Promise<Response>;
+}
+
+export interface RequestOptions {
+  method?: string;
+  /** Sent as JSON, a string as it is. */
+  body?: unknown;
+  headers?: Record<string, string>;
+  /** The caller's scopes; without them the caller is a guest. */
+  scopes?: string[];
+  /** The caller's id. */
+  caller?: string;
+}
+
+/** A whole service in this process, on a database of its own, with a sidecar that only notes what is published. */
+export interface TestService<S> {
+  store: S;
+  request(path: string, options?: RequestOptions): Promise<Response>;
+  /** The public face, where there is one. */
+  edge(path: string, options?: RequestOptions): Promise<Response>;
+  /** Delivers an event as the sidecar would, and gives its answer. */
+  deliver<T, I>(type: EventType<T, I>, data: I, options?: { id?: string }): Promise<"SUCCESS" | "RETRY" | "DROP">;
+  /** Delivers several in one batch, as a bulk subscription does. */
+  deliverAll<T, I>(type: EventType<T, I>, data: I[]): Promise<string[]>;
+  /** Everything published so far, in order, once the outbox is empty. */
+  published(): Promise<CloudEvent[]>;
+  /** Makes the broker refuse (true) or take (false) what is published. */
+  brokerDown(down: boolean): void;
+  stop(): Promise<void>;
+}
+
+/** Runs a service for a test. Stop it when done. */
+export async function testService<S>(definition: Service<S>, options: TestOptions): Promise<TestService<S>> {
+  const folder = mkdtempSync(join(tmpdir(), `${definition.name}-`));
+  const events: CloudEvent[] = [];
+  let down = false;
+
+  const sidecar = dapr({
+    endpoint: "http://sidecar.test",
+    appId: definition.name,
+    async fetch(input, init) {
+      const request = new Request(input, init);
+      const { pathname } = new URL(request.url);
+      if (pathname.startsWith("/v1.0/publish")) {
+        if (down) return Response.json({ errorCode: "ERR_PUBSUB_PUBLISH_MESSAGE", message: "broker down" }, { status: 500 });
+        const body = (await request.json()) as { event: CloudEvent }[] | CloudEvent;
+        events.push(...(Array.isArray(body) ? body.map((entry) => entry.event) : [body]));
+        return new Response(null, { status: 204 });
+      }
+      if (pathname.startsWith("/v1.0/healthz")) return new Response(null, { status: 204 });
+      return options.others?.(request) ?? Response.json({ errorCode: "ERR_DIRECT_INVOKE", message: "nobody there" }, { status: 500 });
+    },
+  });
+  const config = readConfig(definition.name, {
+    PUBLIC_URL: "http://shop.test",
+    SOUK_DATA: folder,
+    LOG_LEVEL: "silent",
+    ...options.env,
+  });
+  const db = definition.store ? await openSqlite(join(folder, "test.db")) : undefined;
+  if (db) await migrate(db, join(options.folder, "migrations"));
+  const running = await compose(definition, {
+    config,
+    sidecar,
+    db,
+    log: pino({ level: "silent" }),
+    now: options.now,
+    verify: async (token) => JSON.parse(Buffer.from(token, "base64url").toString(), revive) as Caller,
+  });
+
+  const requestOf = (path: string, { method = "GET", body, headers = {}, scopes, caller }: RequestOptions = {}): Request =>
+    new Request(`http://${definition.name}.test${path}`, {
+      method,
+      headers: {
+        ...(body !== undefined && typeof body !== "string" ? { "content-type": "application/json" } : {}),
+        ...(scopes ? { authorization: `Bearer ${tokenFor(caller ?? "tester", scopes)}` } : {}),
+        ...headers,
+      },
+      ...(body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) }),
+    });
+  const post = (topic: string, body: unknown): Promise<Response> =>
+    running.fetch(
+      new Request(`http://${definition.name}.test/_events/${topic}`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify(body),
+      }),
+    );
+  const cloudEvent = <T, I>(type: EventType<T, I>, data: I, id?: string) => ({
+    ...type.of(data, { source: "test", ...(id ? { id } : {}) }),
+    topic: type.topic,
+  });
+
+  return {
+    store: running.kit.store,
+    request: (path, request) => running.fetch(requestOf(path, request)),
+    edge: (path, request) => {
+      if (!running.edge) throw new Error(`${definition.name} has no public face`);
+      return running.edge(requestOf(path, request));
+    },
+    async deliver(type, data, { id } = {}) {
+      const response = await post(type.topic, cloudEvent(type, data, id));
+      return ((await response.json()) as { status: "SUCCESS" | "RETRY" | "DROP" }).status;
+    },
+    async deliverAll(type, data) {
+      const entries = data.map((one, index) => ({ entryId: String(index), event: cloudEvent(type, one), contentType: "application/cloudevents+json" }));
+      const response = await post(type.topic, { id: crypto.randomUUID(), entries, pubsubname: "pubsub", topic: type.topic, type: "com.dapr.event.sent.bulk" });
+      return ((await response.json()) as { statuses: { status: string }[] }).statuses.map(({ status }) => status);
+    },
+    async published() {
+      await running.box?.drain();
+      return [...events];
+    },
+    brokerDown(now) {
+      down = now;
+    },
+    async stop() {
+      down = false;
+      await running.stop();
+      await db?.close();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** A token that only a service under test understands. */
+const tokenFor = (id: string, scopes: string[]): string =>
+  Buffer.from(JSON.stringify({ id, kind: "client", scopes })).toString("base64url");
+
+const revive = (key: string, value: unknown): unknown => (key === "scopes" ? new Set(value as string[]) : value);
+
