@@ -1,15 +1,14 @@
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { mkdir, statfs } from "node:fs/promises";
-import { homedir } from "node:os";
 import { join, relative } from "node:path";
-import { isExecutable, onPath, run } from "./exec.ts";
+import { onPath, run } from "./exec.ts";
 import { PassedOver } from "./passed-over.ts";
 import type { DaprProgram, Environment, Reporter } from "./types.ts";
 import { within } from "./versions.ts";
 
-/** What a build takes on disk while it runs (measured: 2.8 GB), with some room. */
-const ROOM = 3.5e9;
+/** What a build takes on disk while it runs (measured: 3.7 GB), with some room. */
+const ROOM = 4.5e9;
 const VERSION_VARIABLE = "github.com/dapr/dapr/pkg/buildinfo.version";
 
 /** The Go module in dapr/runtime: which Dapr it is for, the Go it wants, and a name for this state of it. */
@@ -62,8 +61,8 @@ export async function buildPrograms(
   const elapsed = () => duration(Date.now() - started);
   const what = `${names.join(" and ")} ${source.version}`;
   report.step(
-    `${what}: building from the Go module, with ${go.path} (${go.version}). The first time only: some 3 minutes on ` +
-      `2 cores, and 3 GB in ${work} until it is done`,
+    `${what}: building from the Go module, with ${go.path} (${go.version}). The first time only: 3 to 5 minutes on ` +
+      `2 cores, and 4 GB in ${work} until it is done`,
   );
 
   const [bin, ...folders] = ["bin", "modules", "cache", "tmp", "path"].map((name) => join(work, name));
@@ -99,15 +98,10 @@ export async function buildPrograms(
   return bin as string;
 }
 
-/** Go by PATH or in its usual places, new enough, or able to fetch the toolchain that the module wants by itself. */
+/** Go on PATH, new enough, or able to fetch the toolchain that the module wants by itself. */
 async function findGo(source: Source, options: BuildOptions) {
   const { env } = options;
-  const usual = [
-    "/usr/local/go/bin/go",
-    "/opt/homebrew/bin/go",
-    join(env.HOME || homedir(), "go", "bin", "go"),
-  ];
-  const path = [...onPath("go", env), ...usual.filter(isExecutable)][0];
+  const path = onPath("go", env)[0];
   if (!path) throw new PassedOver("there is no go on PATH");
   // Outside any module, and with no wish to fetch another Go just to say its version.
   const asked = await run(path, ["version"], {

@@ -5,14 +5,15 @@ import { setTimeout as pause } from "node:timers/promises";
 import { PassedOver } from "./passed-over.ts";
 import type { Reporter } from "./types.ts";
 
-/** How long to wait, in milliseconds: for a server to answer, for a running download to go on, between tries. */
+/** In milliseconds: how long to wait for a server to answer, for a download to go on, between tries; how often to report. */
 export interface Patience {
   answer: number;
   stall: number;
   retry: number;
+  progress: number;
 }
 
-export const patience: Patience = { answer: 5_000, stall: 20_000, retry: 500 };
+export const patience: Patience = { answer: 5_000, stall: 20_000, retry: 500, progress: 100 };
 
 interface Fetching {
   signal?: AbortSignal;
@@ -84,7 +85,7 @@ async function downloadOnce(
         watch.alive();
         await target.write(chunk);
         done += chunk.byteLength;
-        if (Date.now() - said > 100) {
+        if (Date.now() - said >= options.patience.progress) {
           options.report.progress(done, total, "bytes");
           said = Date.now();
         }

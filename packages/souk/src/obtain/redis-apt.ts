@@ -6,7 +6,15 @@ import { onPath, run } from "./exec.ts";
 import { PassedOver } from "./passed-over.ts";
 import type { Environment, Reporter } from "./types.ts";
 
+/** Which Linux this is, as /etc/os-release says. */
+export interface Distribution {
+  id: string;
+  version: string;
+  like: string[];
+}
+
 interface Context {
+  distribution: Distribution;
   env: Environment;
   report: Reporter;
   signal?: AbortSignal;
@@ -19,8 +27,7 @@ const CHOICES = [
 ];
 
 /** The entry depends on the distribution: its libraries belong together. */
-export function aptKey(): string {
-  const { id, version } = distribution();
+export function aptKey({ id, version }: Distribution): string {
   return `redis-apt-${id}${version}-${process.arch}`;
 }
 
@@ -46,7 +53,7 @@ export async function redisByApt(
   ask: (path: string, env: Record<string, string>) => Promise<{ version: string } | null>,
 ): Promise<void> {
   const { report } = context;
-  const { id, like } = distribution();
+  const { id, like } = context.distribution;
   if (![id, ...like].some((name) => name === "debian" || name === "ubuntu")) {
     throw new PassedOver(`this is not Debian or Ubuntu (${id})`);
   }
@@ -92,7 +99,7 @@ export async function redisByApt(
   for (const name of await readdir(root))
     if (!["usr", "lib"].includes(name)) await rm(join(root, name), gone);
   await rm(join(root, "usr", "share"), gone);
-  await cache.publish(aptKey(), root, info);
+  await cache.publish(aptKey(context.distribution), root, info);
   report.step(`Redis: ${seen.size} packages unpacked into the cache`);
 }
 
@@ -224,10 +231,10 @@ function libraryFolders(root: string): string[] {
   return [...folders].sort();
 }
 
-function distribution(): { id: string; version: string; like: string[] } {
+export function readDistribution(file = "/etc/os-release"): Distribution {
   let text = "";
   try {
-    text = readFileSync("/etc/os-release", "utf8");
+    text = readFileSync(file, "utf8");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
   }

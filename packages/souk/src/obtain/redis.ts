@@ -2,7 +2,7 @@ import { isAbsolute, join } from "node:path";
 import { Cache, cacheFolder } from "./cache.ts";
 import { isExecutable, onPath, run } from "./exec.ts";
 import { attempt } from "./passed-over.ts";
-import { aptKey, redisByApt, redisInEntry } from "./redis-apt.ts";
+import { aptKey, type Distribution, readDistribution, redisByApt, redisInEntry } from "./redis-apt.ts";
 import { redisByDocker } from "./redis-docker.ts";
 import { CannotObtain, type Environment, type ObtainOptions, type Redis, type Reporter } from "./types.ts";
 import { within } from "./versions.ts";
@@ -17,16 +17,17 @@ const NAMES = ["redis-server", "valkey-server"] as const;
  *
  * Throws CannotObtain when no way is left, and the signal's reason when it is aborted.
  */
-export async function obtainRedis(options: ObtainOptions): Promise<Redis> {
+export async function obtainRedis(options: ObtainOptions & { distribution?: Distribution }): Promise<Redis> {
   const env = options.env ?? process.env;
   const { report, signal } = options;
-  const context = { env, report, signal };
+  const context = { env, report, signal, distribution: options.distribution ?? readDistribution() };
   const redis = (await findRedis(context)) ?? (await obtainNew(new Cache(cacheFolder(env)), context));
   report.step(`${redis.kind} ${redis.version}: ${redis.from}`);
   return redis;
 }
 
 interface Context {
+  distribution: Distribution;
   env: Environment;
   report: Reporter;
   signal?: AbortSignal;
@@ -77,7 +78,7 @@ async function obtainNew(cache: Cache, context: Context): Promise<Redis> {
 
 /** What an earlier apt-get left in the cache, if it still runs: it may lean on libraries of the system. */
 async function unpacked(cache: Cache, context: Context): Promise<Redis | null> {
-  const entry = await cache.entry(aptKey());
+  const entry = await cache.entry(aptKey(context.distribution));
   if (!entry) return null;
   const { path, env } = redisInEntry(entry);
   const server = await askServer(path, env, context);
