@@ -211,7 +211,8 @@ function expect(ops: Op[], rows: number, table: string, condition: () => string)
   ops.forEach((op, i) => {
     op.after = ({ count }) => {
       touched = i === 0 ? count : touched + count;
-      if (i === ops.length - 1 && touched !== rows) throw new Conflict(table, condition(), rows, touched);
+      if (i === ops.length - 1 && touched !== rows)
+        throw new Conflict(table, condition(), { expected: rows, actual: touched });
     };
   });
 }

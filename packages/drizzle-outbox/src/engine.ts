@@ -30,6 +30,7 @@ export interface Op {
 /** What commits, relays and jobs need of a database. */
 export interface Engine {
   readonly dialect: DialectName;
+  readonly closed: boolean;
   /**
    * Runs the operations in one transaction, sharing the disk sync with those that come at the same time.
    * `done` is called in the order of the commits, as soon as they are on disk.

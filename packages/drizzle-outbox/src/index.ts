@@ -16,5 +16,5 @@ export {
 export { openPostgres } from "./postgres.ts";
 export { type Dialect, type DialectName, outboxTables, type Schema, schema, type Tables } from "./schema.ts";
 export { openSqlite } from "./sqlite.ts";
-export type { DueJob, Handlers } from "./work.ts";
+export type { DueJob, Handlers, WorkOptions } from "./work.ts";
 export { Conflict, insert, remove, update, upsert, type Where, type Write } from "./writes.ts";

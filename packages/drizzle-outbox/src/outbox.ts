@@ -5,7 +5,7 @@ import { fault } from "./faults.ts";
 import { Relay } from "./relay.ts";
 import { type DialectName, slotOf } from "./schema.ts";
 import { trim } from "./trim.ts";
-import { type Handlers, type Lease, Worker } from "./work.ts";
+import { type Handlers, type Lease, Worker, type WorkOptions } from "./work.ts";
 import type { Write } from "./writes.ts";
 
 /** An event to be sent once the change it belongs to is on disk. */
@@ -108,7 +108,7 @@ export interface Outbox {
    * Runs jobs as they come due. What a handler returns is committed together with the job's removal; when it throws,
    * the job comes again later. A job may run again after a crash, so what it does outside must bear that.
    */
-  work(handlers: Handlers, options?: { concurrency?: number }): Running;
+  work(handlers: Handlers, options?: WorkOptions): Running;
   /** Resolves when everything committed before the call has been sent. */
   drain(options?: { signal?: AbortSignal }): Promise<void>;
   /** Events that could not be handled, kept to be looked at. */
@@ -199,7 +199,9 @@ export function outbox(db: Db, options: OutboxOptions): Outbox {
     return event;
   }
 
-  function jobOp({ kind, key, at: due, data }: Job, at: number, ops: Op[], leases: Lease[]): void {
+  function jobOp(job: Job, at: number, ops: Op[], leases: Lease[]): void {
+    const { kind, key, data } = job;
+    const due = Math.ceil(job.at);
     const json = JSON.stringify(data) ?? null;
     // What is due and can be run here is written as taken already: one write less, and no wait.
     const lease = worker.reserve({ kind, key, at: due, data, attempt: 1 }, at);
@@ -263,7 +265,7 @@ export function outbox(db: Db, options: OutboxOptions): Outbox {
       };
     },
 
-    work: (handlers, { concurrency = 64 } = {}) => worker.start(handlers, concurrency),
+    work: (handlers, options = {}) => worker.start(handlers, options),
     drain: ({ signal } = {}) => relay.drain(signal),
     deadLetters: deadLetters(context),
 

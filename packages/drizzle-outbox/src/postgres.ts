@@ -26,6 +26,7 @@ const mostTries = 10;
 export class PostgresEngine implements Engine {
   readonly dialect = "postgres";
   readonly sql: Sql;
+  closed = false;
 
   constructor(sql: Sql) {
     this.sql = sql;
@@ -99,7 +100,7 @@ async function runAll(sql: Sql | TransactionSql, ops: Op[]): Promise<void> {
       const rows = result.value as unknown as Cells[] & { count: number };
       op.after?.({ count: rows.count, rowid: 0, rows });
     } else if ((result.reason as { code?: string }).code === "23505")
-      throw new Conflict(op.table ?? "", "unique", undefined, undefined, { cause: result.reason });
+      throw new Conflict(op.table ?? "", "unique", undefined, { cause: result.reason });
     else throw result.reason;
   });
 }
@@ -138,9 +139,12 @@ export async function openPostgres(url: string, { max = 10 }: { max?: number } =
     async query<T>(query: SQL) {
       const out = new Text("postgres");
       out.sql(query);
-      return (await sql.unsafe(out.text, out.params, { prepare: true })) as unknown as T[];
+      return [...(await sql.unsafe(out.text, out.params, { prepare: true }))] as unknown as T[];
     },
-    close: () => sql.end({ timeout: 5 }),
+    async close() {
+      engine.closed = true;
+      await sql.end({ timeout: 5 });
+    },
   };
   setEngine(db, engine);
   return db;

@@ -9,6 +9,7 @@ const retryFirst = 50;
 const retryLongest = 2000;
 /** So many keys can be held back at once; more failures than that, and all wait. */
 const mostHeld = 1000;
+const forget = 60_000;
 
 interface Held {
   failures: number;
@@ -100,7 +101,7 @@ export class Relay {
     const { engine, onError } = this.#context;
     if (!(await ownership(this.#context, stopped, this.#waiting))) return;
     try {
-      while (!stopped.aborted) {
+      while (!stopped.aborted && !engine.closed) {
         const rest = await this.#round();
         for (const watcher of this.#watchers.splice(0)) watcher();
         if (rest === 0) continue;
@@ -123,7 +124,11 @@ export class Relay {
     let wake = now + poll;
     const held: string[] = [];
     for (const [key, { until }] of this.#held) {
-      if (until <= now) continue;
+      if (until <= now) {
+        // Nobody asked for it again: another replica has sent it.
+        if (until < now - forget) this.#held.delete(key);
+        continue;
+      }
       held.push(key);
       wake = Math.min(wake, until);
     }

@@ -40,7 +40,7 @@ export class SqliteEngine implements Engine {
   /** Operations that wait for a ride on the next transaction. */
   riders: Op[] = [];
   #scheduled = false;
-  #closed = false;
+  closed = false;
   #owners = 0;
   #lock: Driver | undefined;
 
@@ -68,7 +68,7 @@ export class SqliteEngine implements Engine {
 
   transact(ops: Op[], done?: () => void): Promise<void> {
     return new Promise((resolve, reject) => {
-      if (this.#closed) return reject(new Error("The database is closed"));
+      if (this.closed) return reject(new Error("The database is closed"));
       this.#queue.push({ ops, done, resolve, reject });
       this.#schedule();
     });
@@ -138,8 +138,7 @@ export class SqliteEngine implements Engine {
     try {
       changed = statement.run(op.params);
     } catch (error) {
-      if (isUnique(error))
-        throw new Conflict(op.table ?? "", "unique", undefined, undefined, { cause: error });
+      if (isUnique(error)) throw new Conflict(op.table ?? "", "unique", undefined, { cause: error });
       throw error;
     }
     op.after?.({ count: Number(changed.changes), rowid: Number(changed.lastInsertRowid), rows: none });
@@ -154,7 +153,7 @@ export class SqliteEngine implements Engine {
    * Writes what waits for a ride, without a disk sync: the next commit's covers it. When it throws, they wait on.
    */
   flushRiders(): void {
-    if (this.riders.length === 0 || this.#closed) return;
+    if (this.riders.length === 0 || this.closed) return;
     const riders = this.riders;
     this.riders = [];
     this.exec("pragma synchronous = normal");
@@ -238,10 +237,10 @@ export class SqliteEngine implements Engine {
   }
 
   close(): void {
-    if (this.#closed) return;
+    if (this.closed) return;
     while (this.#queue.length > 0) this.flush();
     this.flushRiders();
-    this.#closed = true;
+    this.closed = true;
     for (const statement of this.#statements.values()) statement.finalize();
     this.#statements.clear();
     this.#driver.close();

@@ -46,7 +46,7 @@ export function trim(
   }
 
   const loop = (async () => {
-    while (!stopped) {
+    while (!stopped && !engine.closed) {
       try {
         await forget("outbox_inbox", now() - inbox);
         await forget("outbox_dead_letters", now() - deadLetters);

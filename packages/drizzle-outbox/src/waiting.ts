@@ -37,7 +37,7 @@ export async function ownership(
   stopped: AbortSignal,
   waiting: Waiting,
 ): Promise<boolean> {
-  while (!stopped.aborted) {
+  while (!stopped.aborted && !engine.closed) {
     try {
       if (await engine.own()) return true;
     } catch (error) {

@@ -17,6 +17,13 @@ export type Handlers = Record<
   (job: DueJob) => Promise<Change | undefined> | Promise<void> | Change | undefined
 >;
 
+export interface WorkOptions {
+  /** Most jobs at a time: 64. */
+  concurrency?: number;
+  /** Ms after which another replica runs the job of one that is gone: 30,000. Renewed while a handler runs. */
+  lease?: number;
+}
+
 /** A job that this process has taken. */
 export interface Lease {
   job: DueJob;
@@ -24,8 +31,6 @@ export interface Lease {
   until: number;
 }
 
-/** Ms that a job is taken for; renewed while it runs, so it matters only when the process is gone. */
-const leaseMs = 30_000;
 const poll = 1000;
 const retryFirst = 200;
 const retryLongest = 30_000;
@@ -47,6 +52,7 @@ export class Worker {
   readonly #leases = new Set<Lease>();
   #handlers: Handlers | undefined;
   #concurrency = 0;
+  #leaseMs = 0;
   #owned = false;
   #idle: (() => void) | undefined;
 
@@ -60,7 +66,7 @@ export class Worker {
   reserve(job: DueJob, now: number): Lease | undefined {
     if (!this.#owned || job.at > now || this.#leases.size >= this.#concurrency) return;
     if (!this.#handlers?.[job.kind] || this.#running.has(idOf(job))) return;
-    return this.#lease(job, crypto.randomUUID(), now + leaseMs);
+    return this.#lease(job, crypto.randomUUID(), now + this.#leaseMs);
   }
 
   #lease(job: DueJob, token: string, until: number): Lease {
@@ -80,10 +86,11 @@ export class Worker {
     if (leases.length > 0) this.#finished();
   }
 
-  start(handlers: Handlers, concurrency: number): Running {
+  start(handlers: Handlers, { concurrency = 64, lease = 30_000 }: WorkOptions): Running {
     if (this.#handlers) throw new Error("This outbox is working already");
     this.#handlers = handlers;
     this.#concurrency = concurrency;
+    this.#leaseMs = lease;
     const stopped = new AbortController();
     const loop = this.#run(stopped.signal);
     return {
@@ -98,14 +105,14 @@ export class Worker {
   async #run(stopped: AbortSignal): Promise<void> {
     const { engine, onError } = this.#context;
     const owned = await ownership(this.#context, stopped, this.#waiting);
-    const renewing = setInterval(() => this.#renew(), leaseMs / 3);
+    const renewing = setInterval(() => this.#renew(), this.#leaseMs / 3);
     try {
       // Whoever held a lease on this file is gone: its lock is ours now.
       if (owned && engine.dialect === "sqlite")
         await engine.transact([{ text: this.#text.takeOver, params: [this.#context.now()] }]);
       this.#owned = owned;
       let failures = 0;
-      while (!stopped.aborted) {
+      while (!stopped.aborted && !engine.closed) {
         try {
           await this.#waiting.rest(await this.#claim());
           failures = 0;
@@ -140,7 +147,7 @@ export class Worker {
     const wait = Number(first.next) - now();
     if (wait > 0) return Math.min(wait, poll);
     const token = crypto.randomUUID();
-    const until = now() + leaseMs;
+    const until = now() + this.#leaseMs;
     let leases: Lease[] = [];
     await engine.transact([
       {
@@ -219,8 +226,8 @@ export class Worker {
 
   async #renew(): Promise<void> {
     const { engine, now, onError } = this.#context;
-    const until = now() + leaseMs;
-    const old = [...this.#leases].filter((lease) => lease.until < until - leaseMs / 4);
+    const until = now() + this.#leaseMs;
+    const old = [...this.#leases].filter((lease) => lease.until < until - this.#leaseMs / 4);
     if (old.length === 0) return;
     try {
       await engine.transact(

@@ -102,21 +102,27 @@ export const remove = <T extends SQLiteTable>(table: T, where: Where<T>, expect?
 /** A commit was refused because what it rests on has moved on: load, decide and commit again. Nothing of it was written. */
 export class Conflict extends Error {
   override name = "Conflict";
+  /** The table's name in the database. */
+  readonly table: string;
+  /** The condition that did not hold, as SQL with its values, or `unique` when a key was taken. */
+  readonly condition: string;
+  /** Rows that had to be touched, and rows that were; absent when a key was taken. */
+  readonly rows?: { expected: number; actual: number };
+
   constructor(
-    /** The table's name in the database. */
-    readonly table: string,
-    /** The condition that did not hold, as SQL, or `unique` when a key was taken. */
-    readonly condition: string,
-    /** Rows that had to be touched; absent when a key was taken. */
-    readonly expected?: number,
-    readonly actual?: number,
+    table: string,
+    condition: string,
+    rows?: { expected: number; actual: number },
     options?: ErrorOptions,
   ) {
     super(
-      expected === undefined
-        ? `${table}: the key is taken (${condition})`
-        : `${table}: ${actual} rows instead of ${expected} where ${condition}`,
+      rows
+        ? `${table}: ${rows.actual} rows instead of ${rows.expected} where ${condition}`
+        : `${table}: the key is taken already`,
       options,
     );
+    this.table = table;
+    this.condition = condition;
+    this.rows = rows;
   }
 }
