@@ -1,16 +1,16 @@
 import { type Outbox } from "drizzle-outbox";
 import { appToken } from "hono-dapr";
 import { type Context, Hono, type MiddlewareHandler } from "hono";
-import { bodyLimit } from "hono/body-limit";
 import { routePath } from "hono/route";
 import { guest, identify, type Verify } from "./auth.ts";
 import type { Env, Kit, Unit } from "./kit.ts";
+import { bodyLimits } from "./limits.ts";
 import type { Metrics } from "./metrics.ts";
 import { Problem, problemResponse, toProblem } from "./problem.ts";
 import type { Service } from "./service.ts";
 import { traceOf } from "./trace.ts";
 
-const defaultLimit = 1024 * 1024;
+const readinessHolds = 1_000;
 
 interface Surroundings<S> {
   kit: Kit<S>;
@@ -34,10 +34,12 @@ export function createApp<S>(definition: Service<S>, { kit, unit, metrics, verif
       (performance.now() - started) / 1000,
     );
   };
+  const own = new Set(definition.ownCredentials);
   const known: MiddlewareHandler<Env<S>> = async (c, next) => {
-    c.set("caller", await identify(c, verify));
+    if (!own.has(c.req.path)) c.set("caller", await identify(c, verify));
     await next();
   };
+  const limits = bodyLimits<Env<S>>(definition.bodyLimits ?? {});
   const onError = (error: Error, c: Context<Env<S>>): Response => {
     const problem = toProblem(error, definition.statuses);
     if (problem.status >= 500 && !(error instanceof Problem)) {
@@ -52,17 +54,20 @@ export function createApp<S>(definition: Service<S>, { kit, unit, metrics, verif
   internal.onError(onError);
   internal.notFound(onMissing);
   internal.use(setUp);
-  internal.get("/health", (c) => c.json({ status: "up" }));
+  const alive = (c: Context<Env<S>>): Response => c.json({ status: "up" });
+  const ready = (dependencies: Dependencies, c: Context<Env<S>>): Response => {
+    const up = Object.values(dependencies).every(({ status }) => status === "up");
+    return c.json({ status: up ? "ready" : "not-ready", dependencies }, up ? 200 : 503, { "cache-control": "no-store" });
+  };
+  const scraped = async (c: Context<Env<S>>): Promise<Response> =>
+    c.text(await metrics.text(), 200, { "content-type": metrics.contentType });
+  internal.get("/health", alive);
   internal.use(appToken(kit.config.appToken));
-  internal.get("/ready", async (c) => {
-    const dependencies = await check(definition, kit, box);
-    const ready = Object.values(dependencies).every(({ status }) => status === "up");
-    return c.json({ status: ready ? "ready" : "not-ready", dependencies }, ready ? 200 : 503);
-  });
-  internal.get("/metrics", async (c) => c.text(await metrics.text(), 200, { "content-type": metrics.contentType }));
+  internal.get("/ready", async (c) => ready(await check(definition, kit, box), c));
+  internal.get("/metrics", scraped);
 
   const guarded = new Hono<Env<S>>();
-  guarded.use(limits(definition.bodyLimits ?? {}), known);
+  guarded.use(limits, known);
   guarded.route("/", definition.routes);
   internal.route("/", guarded);
 
@@ -70,22 +75,26 @@ export function createApp<S>(definition: Service<S>, { kit, unit, metrics, verif
   const edge = new Hono<Env<S>>();
   edge.onError(onError);
   edge.notFound(onMissing);
-  edge.use(setUp, limits(definition.bodyLimits ?? {}), known);
+  edge.use(setUp, ...(definition.edgeMiddleware ?? []));
+  // Whoever asks often must not make the whole shop check itself as often.
+  const checked = held(() => check(definition, kit, box), readinessHolds, kit.now);
+  edge.get("/health", alive);
+  edge.get("/ready", async (c) => ready(await checked(), c));
+  edge.get("/metrics", scraped);
+  edge.use(limits, known);
   edge.route("/", definition.edge);
   return { internal, edge };
 }
 
-function limits(byPath: Record<string, number>): MiddlewareHandler {
-  const limited = (maxSize: number) =>
-    bodyLimit({
-      maxSize,
-      onError: () => {
-        throw new Problem(413, { code: "body-too-large", detail: `The body may have at most ${maxSize} bytes` });
-      },
-    });
-  const usual = limited(defaultLimit);
-  const special = new Map(Object.entries(byPath).map(([path, max]) => [path, limited(max)]));
-  return (c, next) => (special.get(c.req.path) ?? usual)(c, next);
+type Dependencies = Record<string, { status: "up" | "down"; detail?: string }>;
+
+/** What `ask` said, asked again only when it is older than `ms`. */
+function held<T>(ask: () => Promise<T>, ms: number, now: () => number): () => Promise<T> {
+  let last: { said: Promise<T>; at: number } | undefined;
+  return () => {
+    if (last === undefined || now() - last.at >= ms) last = { said: ask(), at: now() };
+    return last.said;
+  };
 }
 
 /** Each dependency with its state; a dependency that is down says why. */
@@ -93,7 +102,7 @@ async function check<S>(
   definition: Service<S>,
   kit: Kit<S>,
   box: Outbox | undefined,
-): Promise<Record<string, { status: "up" | "down"; detail?: string }>> {
+): Promise<Dependencies> {
   const checks: Record<string, () => Promise<unknown>> = {
     sidecar: () => kit.sidecar.ready({ timeout: 1_000 }),
     ...(box ? { database: () => box.pending() } : {}),

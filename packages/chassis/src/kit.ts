@@ -25,6 +25,10 @@ export interface Unit {
 
 /** The variables of a route's context. */
 export interface Env<S> {
+  Bindings: {
+    /** Address of the client's end of the connection; absent in tests. */
+    ip?: string;
+  };
   Variables: {
     kit: Kit<S>;
     unit: Unit;

@@ -1,6 +1,7 @@
 import type { Change, Db, Dialect, Schema, Tables } from "drizzle-outbox";
 import { outboxTables, schema } from "drizzle-outbox";
-import { Hono } from "hono";
+import { Hono, type MiddlewareHandler } from "hono";
+import type { Config } from "./config.ts";
 import { idempotencyTable } from "./idempotency.ts";
 import type { Env, Kit } from "./kit.ts";
 import type { Reaction } from "./reactions.ts";
@@ -26,6 +27,8 @@ export interface Service<S> {
   name: string;
   /** Its own data. A service without one commits nothing. */
   store?: StoreDefinition<S>;
+  /** What a service without a store keeps in memory instead, made anew at each start; its `kit.store`. */
+  memory?(config: Config): S;
   /** HTTP in, reached through the sidecar. */
   routes: Hono<Env<S>>;
   /** Events in. */
@@ -36,8 +39,12 @@ export interface Service<S> {
   statuses?: Record<string, number>;
   /** Upper bounds of request bodies in bytes, by path; 1 MiB where nothing is said. */
   bodyLimits?: Record<string, number>;
-  /** A public face on a port of its own, beside the one that the sidecar calls. */
+  /** Paths that check credentials of their own: their Authorization header is not read as a bearer token. */
+  ownCredentials?: string[];
+  /** A public face on a port of its own, beside the one that the sidecar calls; with /health, /ready and /metrics. */
   edge?: Hono<Env<S>>;
+  /** Middleware of the public face that runs before anything is checked, and sees every answer on its way out. */
+  edgeMiddleware?: MiddlewareHandler<Env<S>>[];
   /** `node` where a library in it insists on Node's request and response objects. */
   server?: "bun" | "node";
   /** Runs once before the first request, for instance to make a key. */

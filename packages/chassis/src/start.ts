@@ -9,10 +9,11 @@ import { verifier, type Verify } from "./auth.ts";
 import { type Config, integer, readConfig } from "./config.ts";
 import { cloudEvent } from "./emit.ts";
 import { idempotencyStore, idempotencyTable } from "./idempotency.ts";
-import type { Kit, Unit } from "./kit.ts";
+import type { Env, Kit, Unit } from "./kit.ts";
 import { type Listening, listen } from "./listen.ts";
 import { createLog, type Log } from "./log.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
+import type { Reaction, Received } from "./reactions.ts";
 import type { Service } from "./service.ts";
 import { untilCommitted } from "./transact.ts";
 
@@ -22,7 +23,7 @@ export interface Running<S> {
   /** What the sidecar calls. */
   fetch(request: Request): Promise<Response>;
   /** What the public calls, where the service has such a face. */
-  edge?(request: Request): Promise<Response>;
+  edge?(request: Request, env?: Env<S>["Bindings"]): Response | Promise<Response>;
   box?: Outbox;
   /** Takes nothing new, finishes what is under way, sends what is committed, closes the database. */
   stop(): Promise<void>;
@@ -49,8 +50,8 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
 
   const data = definition.store ? await openData(definition, { config, sidecar, log, now, metrics, db: parts.db }) : undefined;
   const kit: Kit<S> = {
-    // A definition without a store has routes of a kit without one: S is then `undefined`.
-    store: data?.store as S,
+    // A definition with neither has routes of a kit without: S is then `undefined`.
+    store: data ? data.store : (definition.memory?.(config) as S),
     sidecar,
     log,
     config,
@@ -70,10 +71,14 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
   };
   const subscriptions = (definition.reactions ?? []).map((reaction) =>
     on(reaction.type, async (event) => {
-      const { box } = required(data, "a reaction");
       const received = { ...kit, eventId: event.id, at: event.time ? Date.parse(event.time) : now() };
+      if (!data) {
+        await remember(reaction, event.data, received);
+        metrics.reactions.inc({ type: event.type, result: "applied" });
+        return;
+      }
       const result = await untilCommitted(() =>
-        box.once(event.id, event.type, async () =>
+        data.box.once(event.id, event.type, async () =>
           traced(await reaction.handle(event.data, received), event.traceparent),
         ),
       );
@@ -81,11 +86,10 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
     }),
   );
   if (subscriptions.length > 0) {
-    const { box } = required(data, "a reaction");
     subscriptions.push(
       onDeadLetter(deadLetter, async ({ id, type, topic, reason, event }) => {
         const why = reason ?? lastErrors.get(id) ?? "the retries were used up";
-        await box.deadLetters.put({ id, topic, type, reason: why, event });
+        await data?.box.deadLetters.put({ id, topic, type, reason: why, event });
         log.error({ event: id, type, topic, reason: why }, "an event went to the dead letters");
       }, { bulk: false }),
     );
@@ -117,7 +121,7 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
     kit,
     box: data?.box,
     fetch: async (request) => internal.fetch(request),
-    ...(edge ? { edge: async (request: Request) => edge.fetch(request) } : {}),
+    ...(edge ? { edge: (request: Request, env?: Env<S>["Bindings"]) => edge.fetch(request, env) } : {}),
     async stop() {
       clearInterval(sweep);
       if (data) await data.box.drain({ signal: AbortSignal.timeout(3_000) }).catch((error) => {
@@ -242,9 +246,9 @@ async function forget(unit: Unit, log: Log): Promise<void> {
   }
 }
 
-function required<S>(data: Data<S> | undefined, what: string): Data<S> {
-  if (!data) throw new Error(`${what} needs a store`);
-  return data;
+/** A reaction of a service that keeps nothing on disk: it must bear to see an event again. */
+async function remember<S>(reaction: Reaction<S>, data: unknown, received: Received<S>): Promise<void> {
+  if ((await reaction.handle(data, received)) !== undefined) throw new Error("a service without a store commits nothing");
 }
 
 const noUnit: Unit = {

@@ -1,0 +1,146 @@
+import { dirname, join, normalize } from "node:path";
+
+/** One import statement of a file. */
+export interface Import {
+  from: string;
+  typeOnly: boolean;
+}
+
+/** A place that breaks the architecture, and the rule that it breaks. */
+export interface Violation {
+  file: string;
+  rule: string;
+}
+
+/** What a room may import: patterns of module names, `type:` before one that is for types only. */
+interface Room {
+  says: string;
+  may: string[];
+}
+
+/** The rooms of a service. A file that is none of them is domain. */
+const rooms: Record<string, Room> = {
+  "service.ts": {
+    says: "wires the other rooms, and does nothing else",
+    may: ["chassis", "./routes.ts", "./reactions.ts", "./store.ts", "./edge.ts", "./provider/*", "type:./*"],
+  },
+  "routes.ts": {
+    says: "HTTP in: parses, gathers, decides, commits, answers",
+    may: ["chassis", "hono", "hono/*", "valibot", "node:crypto", "./*", "type:*"],
+  },
+  "reactions.ts": {
+    says: "events in: topic → command",
+    may: ["chassis", "type:drizzle-outbox", "./*", "type:*"],
+  },
+  "store.ts": {
+    says: "its tables, loads and saves",
+    may: ["chassis", "drizzle-outbox", "drizzle-orm", "./*", "type:*"],
+  },
+  "queries.ts": {
+    says: "its read side; never decides",
+    may: ["chassis", "drizzle-orm", "./contracts.ts", "./*", "type:*"],
+  },
+  "contracts.ts": {
+    says: "schemas of what it publishes and reads",
+    may: ["hono-dapr", "valibot", "chassis"],
+  },
+};
+
+const domain: Room = { says: "the domain: pure, imports types and other domain files only", may: ["type:*", "./*"] };
+
+/** Services and folders whose work is another one: they adapt something that is not ours. */
+const adapters: Record<string, Room> = {
+  "gateway/": { says: "the edge", may: ["chassis", "hono", "hono/*", "hono-dapr", "hono-rate-limiter", "lru-cache", "valibot", "node:*", "./*", "type:*"] },
+  "identity/": { says: "the OpenID Provider", may: ["chassis", "drizzle-orm", "drizzle-outbox", "hono", "hono/*", "@hono/*", "hono-dapr", "jose", "oidc-provider", "valibot", "node:*", "./*", "type:*"] },
+  "payments/providers/": { says: "payment providers", may: ["drizzle-outbox", "drizzle-orm", "node:*", "./*", "../*", "type:*"] },
+};
+
+const impure = /\b(async|await|Date\.now|new Date\(\)|Math\.random|crypto\.|process\.|fetch\(|console\.)/;
+
+/** Reads the imports of a TypeScript file, exports from elsewhere included. */
+export function importsOf(code: string): Import[] {
+  const pattern = /^\s*(?:import|export)\s+(type\s+)?(?:([^"';]*?)\s+from\s+)?["']([^"']+)["']/gm;
+  return [...code.matchAll(pattern)].map(([, type, names = "", from = ""]) => {
+    const inner = /^\{(.*)\}$/s.exec(names.trim())?.[1];
+    const allTypes = inner?.split(",").filter((name) => name.trim()).every((name) => name.trim().startsWith("type "));
+    return { from, typeOnly: type !== undefined || allTypes === true };
+  });
+}
+
+/** Everything in the tree that the rules do not allow. Paths are relative to the repository's root. */
+export function violations(files: ReadonlyMap<string, string>): Violation[] {
+  return [...files].flatMap(([file, code]) => {
+    if (!file.endsWith(".ts") || file.endsWith(".test.ts") || file.endsWith(".d.ts")) return [];
+    if (file.startsWith("services/")) return inService(file, code);
+    if (file.startsWith("packages/")) return inPackage(file, code);
+    return [];
+  });
+}
+
+function inService(file: string, code: string): Violation[] {
+  const [, name = "", ...rest] = file.split("/");
+  const within = rest.join("/");
+  const found: Violation[] = [];
+  for (const { from } of importsOf(code)) {
+    if (from.startsWith(".") && !normalize(join(dirname(file), from)).startsWith(`services/${name}/`)) {
+      found.push({ file, rule: `a service imports from its own folder only, not ${from}` });
+    }
+    if (from.startsWith("@souk/")) found.push({ file, rule: `a service shares no code with another: ${from}` });
+  }
+  const adapter = Object.entries(adapters).find(([prefix]) => `${name}/${within}`.startsWith(prefix))?.[1];
+  const room = rooms[within];
+  const rule = adapter && !(room && ["service.ts", "contracts.ts"].includes(within)) ? adapter : (room ?? domain);
+  for (const imported of importsOf(code)) {
+    if (!rule.may.some((allowed) => allows(allowed, imported))) {
+      found.push({ file, rule: `${rule.says}: it must not import ${imported.typeOnly ? "type " : ""}${imported.from}` });
+    }
+  }
+  if (rule === domain) {
+    const reached = importsOf(code).find(({ from, typeOnly }) => !typeOnly && from in roomNames);
+    if (reached) found.push({ file, rule: `the domain knows no other room: ${reached.from}` });
+    const what = impure.exec(withoutComments(code))?.[0];
+    if (what) found.push({ file, rule: `the domain is pure: no ${what}` });
+  }
+  if (within !== "store.ts" && within !== "queries.ts" && !adapter) {
+    const drizzle = importsOf(code).find(({ from }) => from.startsWith("drizzle-orm"));
+    if (drizzle) found.push({ file, rule: "only store.ts and queries.ts know Drizzle" });
+  }
+  if (/\.(publish|publishEvents)\(/.test(withoutComments(code))) {
+    found.push({ file, rule: "only the relay publishes: commit the event instead" });
+  }
+  if (/process\.env/.test(withoutComments(code))) {
+    found.push({ file, rule: "nothing but the chassis reads the environment" });
+  }
+  return found;
+}
+
+const roomNames = Object.fromEntries(Object.keys(rooms).map((name) => [`./${name}`, true]));
+
+function inPackage(file: string, code: string): Violation[] {
+  const [, name = ""] = file.split("/");
+  return importsOf(code).flatMap(({ from }) => {
+    const target = from.startsWith(".") ? normalize(join(dirname(file), from)) : from;
+    if (target.startsWith("services/") || from.startsWith("@souk/")) {
+      return [{ file, rule: `packages know nothing of shops: ${from}` }];
+    }
+    if (from.startsWith(".") && !target.startsWith(`packages/${name}/`)) {
+      return [{ file, rule: `a package reaches another by its name, not by its path: ${from}` }];
+    }
+    if (name === "hono-dapr" && ["chassis", "drizzle-outbox", "souk"].includes(from.split("/")[0] ?? "")) {
+      return [{ file, rule: `hono-dapr stands alone: ${from}` }];
+    }
+    if (name === "drizzle-outbox" && ["chassis", "hono-dapr", "souk", "hono"].includes(from.split("/")[0] ?? "")) {
+      return [{ file, rule: `drizzle-outbox stands alone: ${from}` }];
+    }
+    return [];
+  });
+}
+
+function allows(allowed: string, { from, typeOnly }: Import): boolean {
+  const forTypes = allowed.startsWith("type:");
+  if (forTypes && !typeOnly) return false;
+  const pattern = forTypes ? allowed.slice(5) : allowed;
+  return pattern.endsWith("*") ? from.startsWith(pattern.slice(0, -1)) : from === pattern;
+}
+
+const withoutComments = (code: string): string => code.replace(/\/\*[\s\S]*?\*\//g, "").replace(/(^|\s)\/\/.*$/gm, "$1");
