@@ -1,0 +1,161 @@
+import { describe, expect, test } from "bun:test";
+import { decider } from "chassis/testing";
+import fc from "fast-check";
+import { advance, type Heard } from "./checkout.ts";
+import { cancel, evolve, type Order, type OrderEvent, place, shown } from "./order.ts";
+
+const at = 1_000;
+const total = { amount: 1530, currency: "GBP" };
+const facts = {
+  id: "o-1",
+  reference: null,
+  owner: "ada",
+  keyDigest: null,
+  customer: { email: "ada@example.com", name: "Ada" },
+  shippingAddress: { name: "Ada", line1: "1 Main Street", city: "London", country: "GB" },
+  payment: { method: "test", token: "tok_ok" },
+};
+const product = { name: "Holder", price: { amount: 255, currency: "GBP" }, kind: "physical" as const };
+const line = { sku: "85123A", quantity: 6, name: "Holder", kind: "physical" as const, unitPrice: product.price };
+
+const placed: OrderEvent = { type: "placed", at, order: { ...facts, lines: [line], total } };
+const free: OrderEvent = { type: "placed", at, order: { ...facts, lines: [], total: { amount: 0, currency: "GBP" } } };
+const reserved: OrderEvent = { type: "reserved", at };
+const authorised: OrderEvent = { type: "authorised", at };
+const confirmed: OrderEvent = { type: "confirmed", at };
+const declined: OrderEvent = {
+  type: "aborting",
+  at,
+  held: { stock: true, money: false },
+  ending: { outcome: "rejected", reason: "payment-declined" },
+};
+const cancelling: OrderEvent = { type: "aborting", at, held: { stock: true, money: true }, ending: { outcome: "cancelled" } };
+const givenBack = (what: "stock" | "money"): OrderEvent => ({ type: "given-back", at, what });
+
+const given = decider<Order, OrderEvent, Heard | "cancel">(evolve, (order, command) => {
+  if (order === undefined) return { rejected: "none", detail: "" };
+  return command === "cancel" ? cancel(order, at) : advance(order, command, at);
+});
+
+describe("place", () => {
+  const ask = { ...facts, at };
+
+  test("takes the catalog's price, or the one named", () => {
+    const events = place({
+      ...ask,
+      lines: [
+        { sku: "85123A", quantity: 6, product },
+        { sku: "85123A", quantity: 1, product, unitPrice: { amount: 100, currency: "GBP" } },
+      ],
+    });
+    expect(events).toMatchObject([{ type: "placed", order: { total: { amount: 1630 } } }]);
+  });
+
+  test.each([
+    ["unknown-product", [{ sku: "NO", quantity: 1 }]],
+    [
+      "mixed-currencies",
+      [
+        { sku: "A", quantity: 1, product },
+        { sku: "B", quantity: 1, product, unitPrice: { amount: 1, currency: "EUR" } },
+      ],
+    ],
+    ["total-too-large", [{ sku: "A", quantity: 100_000, product, unitPrice: { amount: 2 ** 50, currency: "GBP" } }]],
+  ])("refuses: %s", (code, lines) => {
+    expect(place({ ...ask, lines })).toMatchObject({ rejected: code });
+  });
+});
+
+describe("the checkout saga", () => {
+  test("placed", () => {
+    given(placed).when("stock-reserved").then(reserved);
+    given(placed).when("stock-refused").then({ type: "rejected", at, reason: "out-of-stock" });
+    given(placed).when("deadline").then({
+      type: "aborting",
+      at,
+      held: { stock: true, money: false },
+      ending: { outcome: "rejected", reason: "timed-out" },
+    });
+    given(placed).when("payment-captured").thenNothingHappened();
+  });
+
+  test("an order that costs nothing needs no payment", () => {
+    given(free).when("stock-reserved").then(reserved, confirmed);
+  });
+
+  test("reserved", () => {
+    given(placed, reserved).when("payment-authorised").then(authorised);
+    given(placed, reserved).when("payment-declined").then(declined);
+    given(placed, reserved).when("payment-timed-out").then({
+      type: "aborting",
+      at,
+      held: { stock: true, money: false },
+      ending: { outcome: "rejected", reason: "timed-out" },
+    });
+    given(placed, reserved).when("stock-reserved").thenNothingHappened();
+  });
+
+  test("authorised only goes forward by itself", () => {
+    given(placed, reserved, authorised).when("payment-captured").then(confirmed);
+    given(placed, reserved, authorised).when("deadline").thenNothingHappened();
+  });
+
+  test("aborting ends when nothing is held any more", () => {
+    given(placed, reserved, cancelling).when("stock-released").then(givenBack("stock"));
+    given(placed, reserved, cancelling).when("money-given-back").then(givenBack("money"));
+    given(placed, reserved, cancelling, givenBack("stock"))
+      .when("money-given-back")
+      .then(givenBack("money"), { type: "cancelled", at });
+    given(placed, reserved, cancelling, givenBack("stock")).when("stock-released").thenNothingHappened();
+    given(placed, reserved, declined)
+      .when("stock-released")
+      .then(givenBack("stock"), { type: "rejected", at, reason: "payment-declined" });
+    given(placed, reserved, declined).when("payment-captured").thenNothingHappened();
+  });
+});
+
+describe("cancel", () => {
+  test("gives back what may be held", () => {
+    given(placed).when("cancel").then({ ...cancelling, held: { stock: true, money: false } });
+    given(placed, reserved, authorised, confirmed).when("cancel").then(cancelling);
+  });
+
+  test("twice is once; of a rejected order it is refused", () => {
+    given(placed, reserved, cancelling).when("cancel").thenNothingHappened();
+    given(placed, { type: "rejected", at, reason: "out-of-stock" }).when("cancel").thenRejected("not-cancellable");
+    given(placed, reserved, declined).when("cancel").thenRejected("not-cancellable");
+  });
+});
+
+test("whatever is heard in whatever order: a final state is final, and none shows while something is held", () => {
+  const heard = fc.constantFrom<Heard | "cancel">(
+    "stock-reserved",
+    "stock-refused",
+    "stock-released",
+    "payment-authorised",
+    "payment-declined",
+    "payment-timed-out",
+    "payment-captured",
+    "money-given-back",
+    "deadline",
+    "cancel",
+  );
+  fc.assert(
+    fc.property(fc.array(heard, { maxLength: 30 }), (sequence) => {
+      let order = evolve(undefined, placed);
+      for (const one of sequence) {
+        const before = order;
+        const decided = one === "cancel" ? cancel(order, at) : advance(order, one, at);
+        if (Array.isArray(decided)) order = decided.reduce<Order>(evolve, order);
+        const wasFinal = before.status === "rejected" || before.status === "cancelled";
+        if (wasFinal) expect(order).toEqual(before);
+        if (order.status === "aborting") expect(["rejected", "cancelled"]).not.toContain(shown(order));
+        if (before.status === "aborting" && order.status !== "aborting") {
+          const left = Object.values(before.held).filter(Boolean).length;
+          expect(left).toBe(1);
+        }
+      }
+    }),
+    { numRuns: 2_000 },
+  );
+});
