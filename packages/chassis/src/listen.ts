@@ -1,5 +1,4 @@
 import { type AddressInfo } from "node:net";
-import type { Hono } from "hono";
 
 /** A listening server. */
 export interface Listening {
@@ -14,7 +13,7 @@ export interface ListenOptions {
   server: "bun" | "node";
 }
 
-type App = { fetch: Hono["fetch"] };
+type App = { fetch(request: Request, env?: { ip?: string }): Response | Promise<Response> };
 
 /** Serves an app with the runtime's own server: Bun's, or Node's where a library insists on it. */
 export async function listen(app: App, { port, hostname, server }: ListenOptions): Promise<Listening> {
@@ -24,7 +23,7 @@ export async function listen(app: App, { port, hostname, server }: ListenOptions
   }
   const { serve } = await import("@hono/node-server");
   return new Promise((resolve, reject) => {
-    const running = serve({ fetch: app.fetch, port, hostname }, (info: AddressInfo) =>
+    const running = serve({ fetch: (request) => app.fetch(request), port, hostname }, (info: AddressInfo) =>
       resolve({
         port: info.port,
         close: () => new Promise((closed) => running.close(() => closed())),

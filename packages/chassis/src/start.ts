@@ -23,7 +23,7 @@ export interface Running<S> {
   /** What the sidecar calls. */
   fetch(request: Request): Promise<Response>;
   /** What the public calls, where the service has such a face. */
-  edge?(request: Request, env?: Env<S>["Bindings"]): Response | Promise<Response>;
+  edge?(request: Request, env?: Env<S>["Bindings"]): Promise<Response>;
   box?: Outbox;
   /** Takes nothing new, finishes what is under way, sends what is committed, closes the database. */
   stop(): Promise<void>;
@@ -121,7 +121,7 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
     kit,
     box: data?.box,
     fetch: async (request) => internal.fetch(request),
-    ...(edge ? { edge: (request: Request, env?: Env<S>["Bindings"]) => edge.fetch(request, env) } : {}),
+    ...(edge ? { edge: async (request: Request, env?: Env<S>["Bindings"]) => edge.fetch(request, env) } : {}),
     async stop() {
       clearInterval(sweep);
       if (data) await data.box.drain({ signal: AbortSignal.timeout(3_000) }).catch((error) => {
