@@ -6,10 +6,14 @@ type Issues = readonly StandardSchemaV1.Issue[];
 
 /**
  * Parses a JSON body by a schema (any Standard Schema) and describes it in the service's OpenAPI document.
- * @throws {Problem} 400 with a pointer for each invalid place
+ * @throws {Problem} 400 with a pointer for each invalid place, 415 for another media type
  */
 export const body = <S extends StandardSchemaV1>(schema: S) =>
-  validator("json", schema, (result) => {
+  validator("json", schema, (result, c) => {
+    // The validator reads any other media type as {}, which a schema without required fields would accept.
+    if (!/^application\/([\w.-]+\+)?json *(;|$)/i.test(c.req.header("content-type") ?? "")) {
+      throw new Problem(415, { code: "unsupported-media-type", detail: "Send application/json" });
+    }
     if (!result.success) throw invalid("invalid-body", "The body is not as it should be", result.error);
   });
 
@@ -21,6 +25,22 @@ export const query = <S extends StandardSchemaV1>(schema: S) =>
   validator("query", schema, (result) => {
     if (!result.success) throw invalid("invalid-query", "The query is not as it should be", result.error);
   });
+
+/**
+ * Parses a value that is no body or query by itself, such as a resource after a patch.
+ * @param detail what is said when it does not fit
+ * @throws {Problem} 400 with a pointer for each invalid place
+ */
+export function parsed<S extends StandardSchemaV1>(
+  schema: S,
+  value: unknown,
+  detail: string,
+): StandardSchemaV1.InferOutput<S> {
+  const result = schema["~standard"].validate(value);
+  if (result instanceof Promise) throw new TypeError("The schema must be synchronous");
+  if (result.issues) throw invalid("invalid-body", detail, result.issues);
+  return result.value;
+}
 
 /** The Problem for a value that a schema refused. */
 export function invalid(code: string, detail: string, issues: Issues): Problem {

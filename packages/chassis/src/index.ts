@@ -1,5 +1,5 @@
 export { allow, type Caller, guest } from "./auth.ts";
-export { body, fieldErrors, invalid, query } from "./body.ts";
+export { body, fieldErrors, invalid, parsed, query } from "./body.ts";
 export { type Config, integer } from "./config.ts";
 export { problems, says } from "./describe.ts";
 export { emit } from "./emit.ts";
@@ -7,6 +7,7 @@ export { cacheable, etag, isCurrent, requireMatch } from "./etag.ts";
 export { idempotent } from "./idempotency.ts";
 export type { Env, Kit } from "./kit.ts";
 export type { Log } from "./log.ts";
+export { type Batch, type NdjsonOptions, ndjson } from "./ndjson.ts";
 export { type Page, page, readWindow, type Window } from "./page.ts";
 export { accepted, type FieldError, notFound, Problem, problemResponse, Rejected, type Rejection, toProblem } from "./problem.ts";
 export { type Reaction, type Received, react } from "./reactions.ts";
