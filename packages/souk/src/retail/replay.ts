@@ -45,7 +45,7 @@ export interface ReplayOptions {
 export async function replayRetail(api: Api, file: string, { concurrency, patienceMs }: ReplayOptions): Promise<ReplayResult> {
   const digest = createHash("sha256").update(await readFile(file)).digest("base64url").slice(0, 16);
   const planned: Plan = plan(await readRetail(file));
-  const before = await books(api);
+  const before = await stocked(api, planned);
   const watch = new OrdersWatch(api);
   const progress = new Progress("replay", planned.orders.length, "orders");
   const replayed: Replayed[] = [];
@@ -65,6 +65,25 @@ export async function replayRetail(api: Api, file: string, { concurrency, patien
   return { file, replayed, skipped: planned.skipped, before, after: await books(api), captured, seconds };
 }
 
+/**
+ * The books, once every product of the plan has its stock: an import is through everywhere within a second.
+ * @throws {Error} when products are missing, saying what to do
+ */
+async function stocked(api: Api, { products }: Plan): Promise<Books> {
+  const until = performance.now() + 5_000;
+  for (;;) {
+    const now = await books(api);
+    const missing = products.filter(({ sku, kind }) => kind === "physical" && !now.reserved.has(sku));
+    if (missing.length === 0) return now;
+    if (performance.now() > until) {
+      throw new Error(
+        `${missing.length} of the file's products are not in the shop (${missing[0]?.sku}…): first run  npx souk import retail <file>`,
+      );
+    }
+    await pause(200);
+  }
+}
+
 async function placed(api: Api, watch: OrdersWatch, order: PlannedOrder, key: string, patienceMs: number): Promise<Replayed> {
   const request = {
     method: "POST",
@@ -82,7 +101,8 @@ async function placed(api: Api, watch: OrdersWatch, order: PlannedOrder, key: st
       lines: order.lines,
     },
   };
-  const until = performance.now() + patienceMs;
+  const started = performance.now();
+  const until = started + patienceMs;
   for (;;) {
     try {
       const { body, headers } = await api.call<OrderSeen>("/api/orders", request);
@@ -92,7 +112,9 @@ async function placed(api: Api, watch: OrdersWatch, order: PlannedOrder, key: st
     } catch (error) {
       const later = error instanceof Refused && (error.status === 503 || error.status === 429);
       const unreachable = !(error instanceof Refused);
-      if ((!later && !unreachable) || performance.now() > until) {
+      // A product that was imported a moment ago may not have reached orders yet.
+      const fresh = error instanceof Refused && error.code === "unknown-product" && performance.now() < started + 3_000;
+      if ((!later && !unreachable && !fresh) || performance.now() > until) {
         return { planned: order, refused: error instanceof Error ? error.message : String(error), again: false };
       }
       // The key makes it safe to ask again.
