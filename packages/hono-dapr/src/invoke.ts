@@ -76,7 +76,9 @@ export function methodPath(address: string): string {
   const url = new URL(address);
   // URL writes hosts in lower case; app ids may have capitals.
   const appId = /^[a-z]+:\/\/(?:[^/?#@]*@)?([^/?#:]+)/i.exec(address)?.[1] ?? url.hostname;
-  return `/v1.0/invoke/${encodeURIComponent(appId)}/method${url.pathname.replaceAll("%", "%25")}${url.search}`;
+  // A percent sign that encodes nothing stands for itself; daprd could not send it on.
+  const path = url.pathname.replace(/%(?![0-9a-f]{2})/gi, "%25").replaceAll("%", "%25");
+  return `/v1.0/invoke/${encodeURIComponent(appId)}/method${path}${url.search}`;
 }
 
 /** daprd takes the user name `dapr-app-id` in Basic credentials for the name of the app to call. */

@@ -95,7 +95,7 @@ export function publisher(client: Client, settings: Settings): Publisher {
     let refused: DaprError | undefined;
     let accepted = 0;
     for (let from = 0; from < events.length; ) {
-      const { body, to } = bulkBody(events, from, settings.appId);
+      const { body, to } = bulkBody(events, from, settings.appId, options.metadata);
       const result = await publishBulk(topic, body, options);
       if (result instanceof Error) {
         refused ??= result;
@@ -165,13 +165,16 @@ function bulkBody(
   events: readonly PublishableEvent[],
   from: number,
   appId: string,
+  metadata: Record<string, string> | undefined,
 ): { body: string; to: number } {
+  // daprd leaves metadata of the request out of entries that have none of their own.
+  const head = `"contentType":"${CLOUD_EVENT}",${metadata ? `"metadata":${JSON.stringify(metadata)},` : ""}"event":`;
   let body = "";
   let to = from;
   for (; to < events.length; to++) {
     const event = events[to];
     if (event === undefined) break;
-    const entry = `{"entryId":"${to}","contentType":"${CLOUD_EVENT}","event":${serialize(event, appId)}}`;
+    const entry = `{"entryId":"${to}",${head}${serialize(event, appId)}}`;
     if (body && body.length + entry.length > MAX_BULK_CHARACTERS) break;
     body += body ? `,${entry}` : entry;
   }
