@@ -31,7 +31,7 @@ const empty: Record<DialectName, Snapshot> = {
     views: {},
     _meta: { tables: {}, columns: {} },
   } as unknown as Snapshot,
-  postgres: generateDrizzleJson({}, ""),
+  postgres: { ...generateDrizzleJson({}, ""), id: first },
 };
 
 async function next(

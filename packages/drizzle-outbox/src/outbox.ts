@@ -200,9 +200,11 @@ export function outbox(db: Db, options: OutboxOptions): Outbox {
   }
 
   function jobOp(job: Job, at: number, ops: Op[], leases: Lease[]): void {
-    const { kind, key, data } = job;
+    const { kind, key } = job;
     const due = Math.ceil(job.at);
-    const json = JSON.stringify(data) ?? null;
+    const json = JSON.stringify(job.data) ?? null;
+    // What its handler gets is the same whether the job was read back or not.
+    const data: unknown = json === null ? undefined : JSON.parse(json);
     // What is due and can be run here is written as taken already: one write less, and no wait.
     const lease = worker.reserve({ kind, key, at: due, data, attempt: 1 }, at);
     if (lease) leases.push(lease);

@@ -1,0 +1,54 @@
+import { describe, expect, test } from "bun:test";
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { migrations } from "../test/databases.ts";
+import { generate } from "./generate.ts";
+
+// Beside the sources, so that a store in it finds the package.
+const scratch = () => mkdtempSync(join(import.meta.dir, "..", "test", "generated-"));
+const store = (columns: string) => `
+  import { outboxTables, schema } from "../../src/index.ts";
+  export const tables = schema((t) => ({ things: t.table("things", { id: t.text().primaryKey(), ${columns} }) , ...outboxTables(t) }));
+`;
+
+describe("generate", () => {
+  test("the test schema's migrations are what it writes, byte for byte", async () => {
+    const folder = scratch();
+    try {
+      cpSync(join(migrations, "..", "store.ts"), join(folder, "store.ts"));
+      await generate(folder);
+      for (const dialect of ["sqlite", "postgres"])
+        for (const file of ["0000_init.sql", "meta/0000_snapshot.json"])
+          expect(readFileSync(join(folder, "migrations", dialect, file), "utf8")).toBe(
+            readFileSync(join(migrations, dialect, file), "utf8"),
+          );
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  test("says what is missing, writes it once, and then is content", async () => {
+    const [before, after] = [scratch(), scratch()];
+    try {
+      writeFileSync(join(before, "store.ts"), store(""));
+      expect(await generate(before, { check: true })).toHaveLength(2);
+      expect(readdirSync(before)).toEqual(["store.ts"]);
+      expect(await generate(before)).toHaveLength(2);
+      expect(await generate(before)).toEqual([]);
+      expect(await generate(before, { check: true })).toEqual([]);
+      cpSync(join(before, "migrations"), join(after, "migrations"), { recursive: true });
+      writeFileSync(join(after, "store.ts"), store("size: t.integer()"));
+      const written = await generate(after, { name: "add_size" });
+      expect(written).toEqual(
+        ["sqlite", "postgres"].map((dialect) => join(after, "migrations", dialect, "0001_add_size.sql")),
+      );
+      expect(readFileSync(written[0] ?? "", "utf8").trim()).toBe("ALTER TABLE `things` ADD `size` integer;");
+      expect(readFileSync(written[1] ?? "", "utf8").trim()).toBe(
+        'ALTER TABLE "things" ADD COLUMN "size" bigint;',
+      );
+    } finally {
+      rmSync(before, { recursive: true });
+      rmSync(after, { recursive: true });
+    }
+  });
+});

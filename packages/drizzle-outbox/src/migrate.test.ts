@@ -1,0 +1,81 @@
+import { describe, expect, test } from "bun:test";
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { sql } from "drizzle-orm";
+import { dialects, empty, migrations, shop } from "../test/databases.ts";
+import { insert, migrate, outbox } from "./index.ts";
+
+for (const dialect of dialects)
+  describe(`migrate on ${dialect}`, () => {
+    const copied = () => {
+      const folder = mkdtempSync(join(tmpdir(), "drizzle-outbox-migrations-"));
+      cpSync(migrations, folder, { recursive: true });
+      return folder;
+    };
+    const names = async (db: Awaited<ReturnType<Awaited<ReturnType<typeof empty>>["open"]>>) =>
+      (await db.query<{ name: string }>(sql`select name from outbox_migrations order by name`)).map(
+        ({ name }) => name,
+      );
+
+    test("several at once: each migration is applied once", async () => {
+      const at = await empty(dialect);
+      const dbs = await Promise.all([0, 1, 2, 3].map(() => at.open()));
+      await Promise.all(dbs.map((db) => migrate(db, migrations)));
+      for (const db of dbs) expect(await names(db)).toEqual(["0000_init.sql"]);
+      await at.remove();
+    });
+
+    test("applies what is new, keeps the rows, and takes a URL", async () => {
+      const at = await empty(dialect);
+      const db = await at.open();
+      const folder = copied();
+      const { orders, stock } = shop(dialect);
+      await migrate(db, pathToFileURL(folder));
+      await outbox(db, { send: async () => {} }).commit({
+        writes: [
+          insert(stock, { sku: "a", onHand: 1 }),
+          insert(orders, { id: "1", version: 1, status: "open", total: 1 }),
+        ],
+      });
+      writeFileSync(
+        join(folder, dialect, "0001_more.sql"),
+        "alter table stock add column more text;\n--> statement-breakpoint\nupdate stock set more = 'x';\n",
+      );
+      await migrate(db, folder);
+      await migrate(db, folder);
+      expect(await names(db)).toEqual(["0000_init.sql", "0001_more.sql"]);
+      expect(await db.query(sql`select sku, more from stock`)).toEqual([{ sku: "a", more: "x" }]);
+      rmSync(folder, { recursive: true });
+      await at.remove();
+    });
+
+    test("one that fails changes nothing", async () => {
+      const at = await empty(dialect);
+      const db = await at.open();
+      const folder = copied();
+      writeFileSync(
+        join(folder, dialect, "0001_half.sql"),
+        "create table half (a text);\n--> statement-breakpoint\nnonsense;\n",
+      );
+      await expect(migrate(db, folder)).rejects.toThrow("nonsense");
+      await migrate(db, migrations);
+      expect(await names(db)).toEqual(["0000_init.sql"]);
+      rmSync(folder, { recursive: true });
+      await at.remove();
+    });
+
+    test("one that was changed after it was applied is refused", async () => {
+      const at = await empty(dialect);
+      const db = await at.open();
+      const folder = copied();
+      await migrate(db, folder);
+      writeFileSync(join(folder, dialect, "0000_init.sql"), "create table other (a text);");
+      await expect(migrate(db, folder)).rejects.toThrow(
+        "0000_init.sql was applied to this database, but has changed since",
+      );
+      rmSync(folder, { recursive: true });
+      await at.remove();
+    });
+  });
