@@ -35,6 +35,8 @@ export interface Service<S> {
   reactions?: Reaction<S>[];
   /** Work that is due at a time: a row each, by kind. */
   jobs?: Record<string, JobHandler<S>>;
+  /** How many jobs may run at once: 64 where nothing is said. */
+  jobsAtOnce?: number;
   /** The status of each rejection that is not 409. */
   statuses?: Record<string, number>;
   /** Upper bounds of request bodies in bytes, by path; 1 MiB where nothing is said. */
@@ -47,11 +49,14 @@ export interface Service<S> {
   edgeMiddleware?: MiddlewareHandler<Env<S>>[];
   /** `node` where a library in it insists on Node's request and response objects. */
   server?: "bun" | "node";
-  /** Runs once before the first request, for instance to make a key. */
-  prepare?(kit: Kit<S>): Promise<void>;
+  /** Runs once before the first request. The sidecar may not be there yet: it waits for the service. */
+  prepare?(kit: Kit<S>, commit: Commit): Promise<void>;
   /** What else must be there before it is ready, by name. A check that throws is a "no", with its message. */
   checks?: Record<string, (kit: Kit<S>) => Promise<void>>;
 }
+
+/** Commits what does not come from a request or an event. */
+export type Commit = (change: Change) => Promise<void>;
 
 /** Declares a service; `serve.ts` starts it, `chassis/testing` runs it in memory. */
 export const service = <S>(definition: Service<S>): Service<S> => definition;

@@ -15,6 +15,7 @@ import { createLog, type Log } from "./log.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 import type { Reaction, Received } from "./reactions.ts";
 import type { Service } from "./service.ts";
+import { traceOf } from "./trace.ts";
 import { untilCommitted } from "./transact.ts";
 
 /** A service that runs in this process. */
@@ -58,7 +59,7 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
     now,
     id: () => randomBytes(16).toString("base64url"),
   };
-  await definition.prepare?.(kit);
+  await definition.prepare?.(kit, (change) => (data?.unit ?? noUnit).commit(change, traceOf(undefined)));
 
   const deadLetter = `${config.name}-dead`;
   const lastErrors = new Map<string, string>();
@@ -113,7 +114,7 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
       (job: { key: string; data: unknown; attempt: number }) => handle({ kind, key: job.key, data: job.data, attempt: job.attempt }, kit),
     ]),
   );
-  const background = data ? [data.box.relay(), ...(definition.jobs ? [data.box.work(jobs)] : [])] : [];
+  const background = data ? [data.box.relay(), ...(definition.jobs ? [data.box.work(jobs, { concurrency: definition.jobsAtOnce })] : [])] : [];
   const sweep = data ? setInterval(() => void forget(data.unit, log), 10 * 60_000) : undefined;
   sweep?.unref();
 
