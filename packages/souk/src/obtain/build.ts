@@ -89,7 +89,14 @@ export async function buildPrograms(
   report.step(`${what}: ${modules} modules are here and checked against go.sum (${elapsed()}); compiling`);
 
   let compiled = 0;
-  const flags = ["-v", "-trimpath", "-ldflags", `-s -w -X ${VERSION_VARIABLE}=${source.version}`];
+  // No DWARF: -s drops it from the programs anyway, and making it takes a sixth of the time and a fifth of the disk.
+  const flags = [
+    "-v",
+    "-trimpath",
+    "-gcflags=all=-dwarf=false",
+    "-ldflags",
+    `-s -w -X ${VERSION_VARIABLE}=${source.version}`,
+  ];
   await inGo(["build", ...flags, "-o", `${bin}/`, ...packages], (line) => {
     if (!line.startsWith("go: ")) report.progress(Math.min(++compiled, total), total, "packages");
   });

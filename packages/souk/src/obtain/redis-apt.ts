@@ -225,7 +225,7 @@ function libraryFolders(root: string): string[] {
     const start = join(root, top);
     if (!statSync(start, { throwIfNoEntry: false })) continue;
     for (const name of readdirSync(start, { recursive: true, encoding: "utf8" })) {
-      if (/\.so(\.\d+)*$/.test(name)) folders.add(dirname(join(start, name)));
+      if (/(^|\/)lib[^/]*\.so(\.\d+)*$/.test(name)) folders.add(dirname(join(start, name)));
     }
   }
   return [...folders].sort();
