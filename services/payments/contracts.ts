@@ -1,0 +1,95 @@
+import { event } from "hono-dapr";
+import * as v from "valibot";
+
+/** The schemas of this service's events and bodies, and the fields that it reads from others. */
+
+const currency = v.pipe(v.string(), v.regex(/^[A-Z]{3}$/, "an ISO 4217 code such as GBP"));
+
+export const Money = v.object({ amount: v.pipe(v.number(), v.safeInteger(), v.minValue(0)), currency });
+
+const orderId = v.string();
+const Status = v.picklist([
+  "pending",
+  "authorising",
+  "authorised",
+  "declined",
+  "capturing",
+  "captured",
+  "voiding",
+  "voided",
+  "refunding",
+  "refunded",
+]);
+const DeclineReason = v.picklist(["payment-declined", "timed-out"]);
+
+// ── HTTP ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Without an amount: all that is captured and not yet given back. */
+export const NewRefund = v.strictObject({
+  amount: v.optional(
+    v.strictObject({ amount: v.pipe(v.number(), v.safeInteger(), v.minValue(1)), currency }),
+  ),
+  reason: v.optional(v.pipe(v.string(), v.trim(), v.minLength(1), v.maxLength(500))),
+});
+
+/** `authorised` is what the provider has approved and not voided. A refund that is under way is not in `refunded` yet. */
+export const PaymentView = v.object({
+  orderId,
+  status: Status,
+  reason: v.optional(DeclineReason),
+  authorised: Money,
+  captured: Money,
+  refunded: Money,
+  history: v.array(
+    v.object({ at: v.string(), status: Status, amount: v.optional(Money), reason: v.optional(v.string()) }),
+  ),
+});
+export type PaymentView = v.InferOutput<typeof PaymentView>;
+
+/** Amounts in minor units. */
+export const LedgerView = v.object({
+  balanced: v.boolean(),
+  accounts: v.array(
+    v.object({ account: v.string(), currency: v.string(), debit: v.number(), credit: v.number() }),
+  ),
+});
+export type LedgerView = v.InferOutput<typeof LedgerView>;
+
+// ── Published on topic `payments` ───────────────────────────────────────────────────────────────────────────
+
+/** `held` is the customer's money that is still authorised or captured, and not given back. */
+const moved = v.object({ orderId, amount: Money, held: Money });
+
+export const PaymentAuthorised = event("payments", "payment.authorised", moved);
+/** Nothing is held at the provider when this is said. */
+export const PaymentDeclined = event(
+  "payments",
+  "payment.declined",
+  v.object({ orderId, reason: DeclineReason }),
+);
+export const PaymentCaptured = event("payments", "payment.captured", moved);
+/** Also the answer for an order that is given up and has nothing held: with amount 0. */
+export const PaymentVoided = event("payments", "payment.voided", moved);
+export const PaymentRefunded = event("payments", "payment.refunded", moved);
+
+const amount = { amount: 1530, currency: "GBP" };
+const nothing = { amount: 0, currency: "GBP" };
+
+/** Everything published here, each with an example that consumers check themselves against. */
+export const publishes = [
+  { type: PaymentAuthorised, example: { orderId: "o-1", amount, held: amount } },
+  { type: PaymentDeclined, example: { orderId: "o-1", reason: "payment-declined" as const } },
+  { type: PaymentCaptured, example: { orderId: "o-1", amount, held: amount } },
+  { type: PaymentVoided, example: { orderId: "o-1", amount, held: nothing } },
+  { type: PaymentRefunded, example: { orderId: "o-1", amount, held: nothing } },
+];
+
+// ── Read from others: only the fields that matter here ──────────────────────────────────────────────────────
+
+export const OrderReserved = event(
+  "orders",
+  "order.reserved",
+  v.object({ orderId, total: Money, payment: v.object({ method: v.string(), token: v.string() }) }),
+);
+export const OrderAuthorised = event("orders", "order.authorised", v.object({ orderId, total: Money }));
+export const OrderAborting = event("orders", "order.aborting", v.object({ orderId }));

@@ -1,0 +1,19 @@
+import { service } from "chassis";
+import { providers } from "./providers/index.ts";
+import { jobs, reactions } from "./reactions.ts";
+import { routes } from "./routes.ts";
+import { store } from "./store.ts";
+
+export default service({
+  name: "payments",
+  store,
+  routes,
+  reactions,
+  jobs,
+  // A call may wait for its provider's time-out; it must not keep others waiting.
+  jobsAtOnce: 4_096,
+  statuses: { "wrong-currency": 422, "refund-too-large": 422 },
+  prepare: async ({ config }) => {
+    providers(config);
+  },
+});

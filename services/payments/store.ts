@@ -1,0 +1,177 @@
+import { defineStore, emit, type StoreOf } from "chassis";
+import { sql } from "drizzle-orm";
+import { type Change, insert, type NewEvent, update, upsert, type Write } from "drizzle-outbox";
+import {
+  PaymentAuthorised,
+  PaymentCaptured,
+  PaymentDeclined,
+  PaymentRefunded,
+  PaymentVoided,
+} from "./contracts.ts";
+import { type Account, type Movement, type Posting, postings } from "./ledger.ts";
+import { dueCall, evolve, held, type Money, type Payment, type PaymentEvent } from "./payment.ts";
+
+/** The job that makes the call which the payment's status asks for. */
+export const callJob = "provider-call";
+
+/** Each account's totals are spread over so many rows, so that payments at the same time do not queue for one. */
+const shards = 8;
+
+/** The payment after what was decided, and what has to be committed for it. */
+export interface Decided {
+  payment: Payment | undefined;
+  change: Change;
+}
+
+export const store = defineStore(
+  (t) => ({
+    payments: t.table("payments", {
+      orderId: t.text("order_id").primaryKey(),
+      version: t.integer("version").notNull(),
+      state: t.json<Payment>("state").notNull(),
+    }),
+    /** The books. `entry` is the key of the call to the provider that moved the money: booked once, like the call. */
+    ledgerPostings: t.table(
+      "ledger_postings",
+      {
+        entry: t.text("entry").notNull(),
+        account: t.text("account").$type<Account>().notNull(),
+        currency: t.text("currency").notNull(),
+        debit: t.integer("debit").notNull(),
+        credit: t.integer("credit").notNull(),
+        at: t.integer("at").notNull(),
+      },
+      (own) => [t.primaryKey({ columns: [own.entry, own.account] })],
+    ),
+    /** The sums of the postings, kept with every one of them. */
+    ledgerTotals: t.table(
+      "ledger_totals",
+      {
+        account: t.text("account").$type<Account>().notNull(),
+        currency: t.text("currency").notNull(),
+        shard: t.integer("shard").notNull(),
+        debit: t.integer("debit").notNull(),
+        credit: t.integer("credit").notNull(),
+      },
+      (own) => [t.primaryKey({ columns: [own.account, own.currency, own.shard] })],
+    ),
+  }),
+  (db, t) => {
+    function book(orderId: string, entry: string, movement: Movement, at: number): Write[] {
+      const rows = postings(movement);
+      const shard = shardOf(orderId);
+      // Always in the same order, so that two payments cannot wait for each other.
+      const sums = rows.toSorted((a, b) => a.account.localeCompare(b.account));
+      return [
+        insert(
+          t.ledgerPostings,
+          rows.map((row) => ({ entry, ...row, at })),
+        ),
+        ...sums.map((row) => add({ ...row, shard })),
+      ];
+    }
+
+    function add(row: Posting & { shard: number }): Write {
+      const { ledgerTotals: totals } = t;
+      return upsert(totals, row, {
+        on: ["account", "currency", "shard"],
+        set: {
+          debit: sql`${totals.debit} + excluded.debit`,
+          credit: sql`${totals.credit} + excluded.credit`,
+        },
+      });
+    }
+
+    return {
+      async load(orderId: string): Promise<Payment | undefined> {
+        return (await db.find(t.payments, { orderId }))?.state;
+      },
+
+      /** The rows, events, ledger entries and calls that come of what was decided. */
+      change(before: Payment | undefined, decided: PaymentEvent[]): Decided {
+        let payment = before;
+        const writes: Write[] = [];
+        const events: NewEvent[] = [];
+        for (const event of decided) {
+          const call = dueCall(payment);
+          payment = evolve(payment, event);
+          events.push(...published(payment, event));
+          const movement = moved(payment, event);
+          if (movement && call) writes.push(...book(payment.orderId, call.key, movement, event.at));
+        }
+        if (payment === undefined || payment === before) return { payment, change: {} };
+        const { orderId, version } = payment;
+        const row = before
+          ? update(t.payments, { version, state: payment }, { orderId, version: before.version }, { rows: 1 })
+          : insert(t.payments, { orderId, version, state: payment });
+        const call = dueCall(payment);
+        const at = decided[0]?.at ?? 0;
+        const jobs = call && call.key !== dueCall(before)?.key ? [{ kind: callJob, key: orderId, at }] : [];
+        return { payment, change: { writes: [row, ...writes], events, jobs } };
+      },
+
+      /** Totals by account and currency. */
+      ledger(): Promise<Posting[]> {
+        const { account, currency, debit, credit } = t.ledgerTotals;
+        return db
+          .select({
+            account,
+            currency,
+            debit: sql<number>`sum(${debit})`.mapWith(Number),
+            credit: sql<number>`sum(${credit})`.mapWith(Number),
+          })
+          .from(t.ledgerTotals)
+          .groupBy(account, currency)
+          .orderBy(account, currency);
+      },
+    };
+  },
+);
+
+export const { tables } = store;
+
+export type Store = StoreOf<typeof store>;
+
+/** What the others are told of an event; what is only our own bookkeeping is not. */
+function published(payment: Payment, event: PaymentEvent): NewEvent[] {
+  const { orderId, total, authorised, captured } = payment;
+  const money = (amount: number): Money => ({ amount, currency: total.currency });
+  const movedBy = (amount: number) => ({ orderId, amount: money(amount), held: money(held(payment)) });
+  switch (event.type) {
+    case "authorised":
+      return [emit(PaymentAuthorised, orderId, movedBy(authorised))];
+    case "declined":
+      return [emit(PaymentDeclined, orderId, { orderId, reason: event.reason })];
+    case "captured":
+      return [emit(PaymentCaptured, orderId, movedBy(captured))];
+    case "voided":
+      return [emit(PaymentVoided, orderId, movedBy(total.amount))];
+    case "refunded":
+      return [emit(PaymentRefunded, orderId, movedBy(event.refund.amount))];
+    case "closed":
+    case "nothing-held":
+      return [emit(PaymentVoided, orderId, movedBy(0))];
+    case "awaited":
+    case "authorising":
+    case "wanted":
+    case "capturing":
+    case "voiding":
+    case "refunding":
+      return [];
+    default:
+      return event satisfies never;
+  }
+}
+
+function moved({ total: { currency }, captured }: Payment, event: PaymentEvent): Movement | undefined {
+  if (event.type === "captured") return { type: "captured", amount: { amount: captured, currency } };
+  if (event.type === "refunded")
+    return { type: "refunded", amount: { amount: event.refund.amount, currency } };
+  return undefined;
+}
+
+function shardOf(orderId: string): number {
+  let hash = 0;
+  for (let i = 0; i < orderId.length; i++) hash = (hash * 31 + orderId.charCodeAt(i)) | 0;
+  return Math.abs(hash) % shards;
+}
