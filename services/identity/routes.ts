@@ -1,0 +1,28 @@
+import { cacheable, problems, router, says } from "chassis";
+import { Discovery, Jwks, Token, TokenRefusal } from "./contracts.ts";
+import { issuerOf } from "./provider/issuer.ts";
+import type { Store } from "./store.ts";
+
+const holds = "public, max-age=300";
+
+export const routes = router<Store>()
+  .get(
+    "/.well-known/openid-configuration",
+    says("What this OpenID Provider offers", { 200: Discovery, ...problems(503) }),
+    async (c) => cacheable(c, await issuerOf(c.var.kit).discovery(), holds),
+  )
+  .get(
+    "/jwks",
+    says("The public keys that tokens are checked with", { 200: Jwks, ...problems(503) }),
+    async (c) => cacheable(c, await issuerOf(c.var.kit).jwks(), holds),
+  )
+  .post(
+    "/token",
+    says("Get an access token with a client's id and secret", {
+      200: Token,
+      400: TokenRefusal,
+      401: TokenRefusal,
+      ...problems(413, 503),
+    }),
+    async (c) => issuerOf(c.var.kit).answer(c.req.raw),
+  );
