@@ -64,7 +64,8 @@ export interface OutboxOptions {
    * broker has them. What is named in `failed` is tried again, with the later events of its key behind it; when it
    * throws, all are.
    */
-  send(events: StoredEvent[]): Promise<SendResult | undefined> | Promise<void>;
+  // biome-ignore lint/suspicious/noConfusingVoidType: a function that returns nothing will do.
+  send(events: StoredEvent[]): Promise<SendResult | void>;
   /** Most events a call: 200. */
   batch?: number;
   /** Ms after which a call of `send` counts as failed: 30,000. */

@@ -63,6 +63,7 @@ export class PostgresSource implements Source {
       await tx.unsafe(removeSent, [JSON.stringify(sent)], { prepare: true });
       fault("relay: before mark");
     });
+    if (tried > 0) fault("relay: after mark");
     return { tried, busy };
   }
 

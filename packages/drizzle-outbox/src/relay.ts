@@ -1,6 +1,6 @@
 import type { Context, Source } from "./engine.ts";
 import { fault } from "./faults.ts";
-import type { OutboxOptions, Running, SendResult, StoredEvent } from "./outbox.ts";
+import type { OutboxOptions, Running, StoredEvent } from "./outbox.ts";
 import { backoff, ownership, Waiting } from "./waiting.ts";
 
 /** Ms between looks at the table when nobody says that there is something: other processes write too. */
@@ -147,9 +147,9 @@ export class Relay {
 
   async #deliver(events: StoredEvent[]): Promise<number[]> {
     fault("relay: before send");
-    const result = await within<SendResult>(this.#timeout, this.#send(events));
+    const result = await within(this.#timeout, this.#send(events));
     fault("relay: after send");
-    const failed = new Map(result?.failed.map(({ id, error }) => [id, error]));
+    const failed = new Map(result ? result.failed.map(({ id, error }) => [id, error]) : []);
     const sent: number[] = [];
     for (const event of events) {
       if (!failed.has(event.id)) {
@@ -168,16 +168,13 @@ export class Relay {
   }
 }
 
-async function within<T>(
-  ms: number,
-  promise: Promise<T | undefined> | Promise<void>,
-): Promise<T | undefined> {
+async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const timeout = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`The events were not sent within ${ms} ms`)), ms);
   });
   try {
-    return (await Promise.race([promise as Promise<T | undefined>, timeout])) ?? undefined;
+    return await Promise.race([promise, timeout]);
   } finally {
     clearTimeout(timer);
   }

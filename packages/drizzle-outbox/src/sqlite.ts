@@ -110,7 +110,9 @@ export class SqliteEngine implements Engine {
         if (!alone) this.statement("release one").run([]);
       }
       fault("before commit");
+      if (riders.length > 0) fault("relay: before mark");
       this.statement("commit").run([]);
+      if (riders.length > 0) fault("relay: after mark");
       fault("after commit");
     } catch (error) {
       this.riders = riders.concat(this.riders);
@@ -160,7 +162,9 @@ export class SqliteEngine implements Engine {
     try {
       this.statement("begin immediate").run([]);
       for (const op of riders) this.#run(op);
+      fault("relay: before mark");
       this.statement("commit").run([]);
+      fault("relay: after mark");
     } catch (error) {
       this.riders = riders.concat(this.riders);
       if (this.#driver.inTransaction()) this.statement("rollback").run([]);

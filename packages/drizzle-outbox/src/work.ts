@@ -14,7 +14,8 @@ export interface DueJob extends Job {
 /** What to do for each kind of job. */
 export type Handlers = Record<
   string,
-  (job: DueJob) => Promise<Change | undefined> | Promise<void> | Change | undefined
+  // biome-ignore lint/suspicious/noConfusingVoidType: a function that returns nothing will do.
+  (job: DueJob) => Promise<Change | void> | Change | void
 >;
 
 export interface WorkOptions {
