@@ -36,6 +36,12 @@ export interface SubscriptionOptions {
    * for more to come. The handlers of one batch run concurrently.
    */
   bulk?: { max?: number; waitMs?: number } | boolean;
+  /**
+   * With `bulk`: a topic of this app's own, such as `orders-retry`, where events go whose handler threw. daprd delivers
+   * no further batch of a topic before the last one is through with all its retries, so without it one event that
+   * fails again and again holds up all that come after it. From there events are delivered one by one.
+   */
+  retry?: string;
   /** Metadata of the subscription, for the component. */
   metadata?: Record<string, string>;
 }
@@ -126,12 +132,12 @@ export function onDeadLetter(
   return onAny(
     topic,
     async ({ raw, id, type }) => {
-      const { [REASON]: reason, [ORIGIN]: origin, ...event } = raw;
-      const from = typeof origin === "string" ? origin : typeof raw.topic === "string" ? raw.topic : topic;
+      const { [REASON]: reason, [ORIGIN]: origin, [RETRY_OF]: retryOf, ...event } = raw;
+      const from = [origin, retryOf, raw.topic].find((name) => typeof name === "string") ?? topic;
       await handler({
         id,
         type,
-        topic: from,
+        topic: String(from),
         reason: typeof reason === "string" ? reason : undefined,
         event: event as CloudEvent,
       });
@@ -141,9 +147,11 @@ export function onDeadLetter(
 }
 
 /** The extension of a dead letter that says why. */
-export const REASON = "deadletterreason";
+const REASON = "deadletterreason";
 /** The extension of a dead letter that says which topic it came from. */
-export const ORIGIN = "deadlettertopic";
+const ORIGIN = "deadlettertopic";
+/** The same, of an event that waits in a topic for retries. */
+const RETRY_OF = "retryof";
 
 export interface SubscriptionsOptions {
   /** The pub/sub component. Default: the one given to `dapr()`. */
@@ -174,6 +182,8 @@ interface Topic {
   handlers: Map<string, Subscription>;
   rest?: Subscription;
   options: SubscriptionOptions;
+  /** Those whose events come here to be tried again. */
+  retryOf?: Map<string, Topic>;
 }
 
 const JSON_TYPE = { "content-type": "application/json" };
@@ -222,7 +232,7 @@ export function subscriptionsApp(
   }
 
   async function receiveBatch(batch: Batch, topic: Topic, retried: Retried): Promise<Response> {
-    const statuses = await Promise.all(batch.entries.map(({ event }) => handle(event, topic)));
+    const statuses = await Promise.all(batch.entries.map(({ event }) => handleInBatch(event, topic)));
     // When daprd delivers the rest of a batch again, a DROP makes it look the event up in the wrong place and crash
     // (subscription/postman/http: the index is the one of the whole batch). It is in the dead letters by now.
     const again = retried.has(batch.id);
@@ -234,15 +244,25 @@ export function subscriptionsApp(
     return new Response(JSON.stringify({ statuses: entries }), { headers: JSON_TYPE });
   }
 
-  async function handle(event: unknown, topic: Topic): Promise<Status> {
-    if (!isCloudEvent(event)) return giveUp(asEvent(event), topic, "It is not a CloudEvent");
-    const subscription = topic.handlers.get(event.type) ?? topic.rest;
+  async function handleInBatch(event: unknown, topic: Topic): Promise<Status> {
+    const status = await handle(event, topic);
+    const { retry } = topic.options;
+    if (status !== "RETRY" || !retry || !isCloudEvent(event)) return status;
+    return (await moved(event, retry, { [RETRY_OF]: topic.name })) ? "SUCCESS" : "RETRY";
+  }
+
+  async function handle(value: unknown, arrival: Topic): Promise<Status> {
+    const { event, topic } = originOf(value, arrival);
+    if (!topic) return "SUCCESS";
+    if (!isCloudEvent(event) && !topic.rest) return giveUp(asEvent(event), topic, "It is not a CloudEvent");
+    const known = isCloudEvent(event) ? event : asEvent(event);
+    const subscription = topic.handlers.get(known.type) ?? topic.rest;
     if (!subscription) return "SUCCESS";
     try {
-      const result = await subscription.handle(event, topic.name);
-      return isDropped(result) ? await giveUp(event, topic, result.reason) : "SUCCESS";
+      const result = await subscription.handle(known, topic.name);
+      return isDropped(result) ? await giveUp(known, topic, result.reason) : "SUCCESS";
     } catch (error) {
-      onError?.(event, error);
+      onError?.(known, error);
       return "RETRY";
     }
   }
@@ -252,17 +272,31 @@ export function subscriptionsApp(
     onError?.(event, new Error(`Dropped: ${reason}`));
     const { deadLetter } = topic.options;
     if (!deadLetter) return "DROP";
+    // What is dropped from the dead letters would come back for ever.
+    if (deadLetter === topic.name) return "SUCCESS";
+    return (await moved(event, deadLetter, { [REASON]: reason, [ORIGIN]: topic.name })) ? "DROP" : "RETRY";
+  }
+
+  /** Publishes the event to another topic; `false` when the broker did not take it. */
+  async function moved(event: CloudEvent, to: string, extensions: Record<string, string>): Promise<boolean> {
     try {
-      const letter = { ...event, [REASON]: reason, [ORIGIN]: topic.name };
-      const { failed } = await publishEvents(deadLetter, [letter], { pubsub });
+      const { failed } = await publishEvents(to, [{ ...event, ...extensions }], { pubsub });
       const [failure] = failed;
       if (failure) throw new Error(failure.error);
-      return "DROP";
+      return true;
     } catch (error) {
       onError?.(event, error);
-      return "RETRY";
+      return false;
     }
   }
+}
+
+/** The event and the topic it was published to, which is another one when it comes from a topic for retries. */
+function originOf(value: unknown, arrival: Topic): { event: unknown; topic: Topic | undefined } {
+  if (!arrival.retryOf) return { event: value, topic: arrival };
+  if (!isCloudEvent(value)) return { event: value, topic: undefined };
+  const { [RETRY_OF]: name, ...event } = value;
+  return { event: { ...event, topic: name }, topic: arrival.retryOf.get(String(name)) };
 }
 
 function byTopic(subscriptions: readonly Subscription[], defaults: SubscriptionOptions = {}): Topic[] {
@@ -282,12 +316,29 @@ function byTopic(subscriptions: readonly Subscription[], defaults: SubscriptionO
     else topic.handlers.set(type, subscription);
     mergeOptions(topic, subscription.options, defaults);
   }
-  return [...topics.values()];
+  return [...topics.values(), ...retryTopics([...topics.values()])];
+}
+
+/** The topics for retries; each has the dead letters of those that use it. */
+function retryTopics(topics: readonly Topic[]): Topic[] {
+  const found = new Map<string, Topic>();
+  for (const topic of topics) {
+    const { retry, bulk, deadLetter } = topic.options;
+    if (!retry || !bulk) continue;
+    const known = found.get(retry);
+    if (topics.some(({ name }) => name === retry) || (known && known.options.deadLetter !== deadLetter)) {
+      throw new Error(`The topic ${retry} cannot be used for retries of ${topic.name}: it is used otherwise`);
+    }
+    const retryOf = new Map(known?.retryOf).set(topic.name, topic);
+    const route = `/_events/${encodeURIComponent(retry)}`;
+    found.set(retry, { name: retry, route, handlers: new Map(), options: { deadLetter }, retryOf });
+  }
+  return [...found.values()];
 }
 
 /** daprd knows one set of options a topic, so those of its handlers must not contradict each other. */
 function mergeOptions(topic: Topic, options: SubscriptionOptions, defaults: SubscriptionOptions): void {
-  for (const name of ["deadLetter", "bulk", "metadata"] as const) {
+  for (const name of ["deadLetter", "bulk", "retry", "metadata"] as const) {
     const value = options[name];
     if (value === undefined) continue;
     const known = topic.options[name];

@@ -83,6 +83,7 @@ const task = schema(isTask);
 const Single = event("single", "task", task);
 const Bulk = event("bulk", "task", task);
 const Plain = event("plain", "task", task);
+const Parked = event("parked", "task", task);
 const Late = event("late", "task", task);
 const anything = schema((value): value is unknown => value !== undefined);
 const MalformedSingle = event("single", "task", anything);
@@ -162,6 +163,11 @@ export function conformance(name: string, open: () => Promise<World>, runner: Ru
               on(Single, handle, { deadLetter: "single-dead" }),
               on(Bulk, handle, { deadLetter: "bulk-dead", bulk: { max: 20, waitMs: 50 } }),
               on(Plain, handle),
+              on(Parked, handle, {
+                deadLetter: "bulk-dead",
+                bulk: { max: 20, waitMs: 20 },
+                retry: "callee-retry",
+              }),
               onDeadLetter("single-dead", (letter) => void letters.push(letter)),
               onDeadLetter("bulk-dead", (letter) => void letters.push(letter)),
               onBinding("tick", (data) => void ticks.push(data)),
@@ -291,6 +297,24 @@ export function conformance(name: string, open: () => Promise<World>, runner: Ru
         }
         await world.pass(300);
         for (const [i, { id }] of batch.entries()) expect(attempts(id)).toBe(i % 3 === 0 ? 2 : 1);
+      });
+
+      test("that fail do not hold up others when there is a topic for retries", async () => {
+        const hopeless = Parked.of({ fail: 99 });
+        const recovering = Parked.of({ fail: 2 });
+        await caller.publishEvents("parked", [hopeless, recovering]);
+        await eventually("it has failed", () => attempts(hopeless.id) > 0);
+        const others = Array.from({ length: 5 }, () => Parked.of({}));
+        await caller.publishEvents("parked", others);
+        await eventually("the others are through", () => others.every(({ id }) => attempts(id) === 1));
+        expect(attempts(hopeless.id) < 5).toBe(true);
+        await eventually("it is a dead letter", () => lettersOf(hopeless.id).length === 1);
+        expect(attempts(hopeless.id)).toBe(5);
+        expect(attempts(recovering.id)).toBe(3);
+        expect(lettersOf(recovering.id)).toEqual([]);
+        expect(lettersOf(hopeless.id)[0]?.topic).toBe("parked");
+        for (const { topic } of deliveries.filter(({ id }) => id === recovering.id))
+          expect(topic).toBe("parked");
       });
 
       test("that are dropped when a part of a batch is delivered again do the sidecar no harm", async () => {
