@@ -65,7 +65,7 @@ async function read(file: string): Promise<v.InferOutput<typeof File> | undefine
 /** In one step, so that nobody reads half of it; never readable by others, not even for a moment. */
 async function write(file: string, content: v.InferOutput<typeof File>): Promise<void> {
   await mkdir(dirname(file), { recursive: true, mode: 0o700 });
-  const fresh = `${file}.${process.pid}.new`;
+  const fresh = `${file}.${randomBytes(6).toString("hex")}.new`;
   await writeFile(fresh, `${JSON.stringify(content, null, 2)}\n`, { mode: 0o600 });
   await chmod(fresh, 0o600);
   await rename(fresh, file);
