@@ -36,18 +36,21 @@ export async function* ndjson<S extends StandardSchemaV1>(
       detail: "Send application/x-ndjson: one JSON object a line",
     });
   }
+  const split = new Lines(longest);
   let current: Batch<StandardSchemaV1.InferOutput<S>> = { values: [], refused: [] };
   let size = 0;
-  for await (const line of lines(received(c.req.raw.body), longest)) {
-    const parsed = "text" in line ? parse(line.text, schema) : line;
-    if (parsed === undefined) continue;
-    if ("detail" in parsed) current.refused.push({ line: line.number, detail: parsed.detail });
-    else current.values.push({ line: line.number, value: parsed.value });
-    size += "text" in line ? line.text.length : 0;
-    if (current.values.length + current.refused.length < batch && size < fullAt) continue;
-    yield current;
-    current = { values: [], refused: [] };
-    size = 0;
+  for await (const piece of received(c.req.raw.body)) {
+    for (const line of piece ? split.push(piece) : split.end()) {
+      const parsed = "text" in line ? parse(line.text, schema) : line;
+      if (parsed === undefined) continue;
+      if ("detail" in parsed) current.refused.push({ line: line.number, detail: parsed.detail });
+      else current.values.push({ line: line.number, value: parsed.value });
+      size += "text" in line ? line.text.length : 0;
+      if (current.values.length + current.refused.length < batch && size < fullAt) continue;
+      yield current;
+      current = { values: [], refused: [] };
+      size = 0;
+    }
   }
   if (current.values.length + current.refused.length > 0) yield current;
 }
@@ -71,14 +74,15 @@ function parse<S extends StandardSchemaV1>(text: string, schema: S): Parsed<Stan
   };
 }
 
-async function* received(body: ReadableStream<Uint8Array> | null): AsyncGenerator<Uint8Array> {
+/** The chunks of a body, and `undefined` at its end. */
+async function* received(body: ReadableStream<Uint8Array> | null): AsyncGenerator<Uint8Array | undefined> {
   if (body === null) return;
   const reader = body.getReader();
   try {
     for (;;) {
       const { done, value } = await orProblem(reader.read());
-      if (done) return;
       yield value;
+      if (done) return;
     }
   } finally {
     reader.releaseLock();
@@ -100,46 +104,55 @@ async function orProblem<T>(reading: Promise<T>): Promise<T> {
 /** A line, counted from 1; one that cannot be read says why. */
 type Line = { number: number; text: string } | { number: number; detail: string };
 
-/** Splits bytes into lines, however they are cut into chunks. */
-export async function* lines(chunks: AsyncIterable<Uint8Array>, longest: number): AsyncGenerator<Line> {
-  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-  let number = 0;
-  let pieces: Uint8Array[] = [];
-  let size = 0;
+/** Splits bytes into lines, however they are cut into chunks. Empty lines are counted, but not given. */
+export class Lines {
+  readonly #decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  readonly #longest: number;
+  #number = 0;
+  #pieces: Uint8Array[] = [];
+  #size = 0;
 
-  const add = (piece: Uint8Array): void => {
-    size += piece.length;
-    if (size <= longest) pieces.push(piece);
-    else pieces = [];
-  };
-  const end = (): Line => {
-    number += 1;
-    const [first] = pieces;
-    const bytes = pieces.length === 1 && first ? first : Buffer.concat(pieces);
-    const line = size > longest ? { number, detail: `is longer than ${longest} bytes` } : decode(bytes);
-    pieces = [];
-    size = 0;
-    return line;
-  };
-  const decode = (bytes: Uint8Array): Line => {
+  constructor(longest: number) {
+    this.#longest = longest;
+  }
+
+  *push(chunk: Uint8Array): Generator<Line> {
+    let start = 0;
+    for (let at = chunk.indexOf(newline); at >= 0; at = chunk.indexOf(newline, start)) {
+      if (at > start) this.#add(chunk.subarray(start, at));
+      start = at + 1;
+      this.#number += 1;
+      if (this.#size > 0) yield this.#take();
+    }
+    // What is left over is copied: the stream may use its chunk again.
+    if (start < chunk.length) this.#add(chunk.slice(start));
+  }
+
+  *end(): Generator<Line> {
+    this.#number += 1;
+    if (this.#size > 0) yield this.#take();
+  }
+
+  #add(piece: Uint8Array): void {
+    this.#size += piece.length;
+    if (this.#size <= this.#longest) this.#pieces.push(piece);
+    else this.#pieces = [];
+  }
+
+  #take(): Line {
+    const number = this.#number;
+    const [first] = this.#pieces;
+    const bytes = this.#pieces.length === 1 && first ? first : Buffer.concat(this.#pieces);
+    const tooLong = this.#size > this.#longest;
+    this.#pieces = [];
+    this.#size = 0;
+    if (tooLong) return { number, detail: `is longer than ${this.#longest} bytes` };
     try {
-      const text = decoder.decode(bytes);
+      const text = this.#decoder.decode(bytes);
       return { number, text: number === 1 && text.startsWith("\ufeff") ? text.slice(1) : text };
     } catch (error) {
       if (error instanceof TypeError) return { number, detail: "is not UTF-8" };
       throw error;
     }
-  };
-
-  for await (const chunk of chunks) {
-    let start = 0;
-    for (let at = chunk.indexOf(newline); at >= 0; at = chunk.indexOf(newline, start)) {
-      add(chunk.subarray(start, at));
-      yield end();
-      start = at + 1;
-    }
-    // What is left over is copied: the stream may use its chunk again.
-    if (start < chunk.length) add(chunk.slice(start));
   }
-  if (size > 0) yield end();
 }

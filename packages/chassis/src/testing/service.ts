@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { migrate, openSqlite } from "drizzle-outbox";
+import { type Db, migrate, openSqlite } from "drizzle-outbox";
 import { type CloudEvent, dapr, type EventType } from "hono-dapr";
 import { pino } from "pino";
 import type { Caller } from "../auth.ts";
@@ -15,13 +15,15 @@ export interface TestOptions {
   /** Milliseconds since the epoch. */
   now?: () => number;
   env?: Record<string, string>;
+  /** An empty database to run on, of whoever closes it; else a SQLite file of its own. */
+  db?: Db;
   /** Answers calls to other services. */
   others?: (request: Request) => Response | Promise<Response>;
 }
 
 export interface RequestOptions {
   method?: string;
-  /** Sent as JSON, a string as it is. */
+  /** Sent as JSON; text, bytes and streams as they are. */
   body?: unknown;
   headers?: Record<string, string>;
   /** The caller's scopes; without them the caller is a guest. */
@@ -75,7 +77,7 @@ export async function testService<S>(definition: Service<S>, options: TestOption
     LOG_LEVEL: "silent",
     ...options.env,
   });
-  const db = definition.store ? await openSqlite(join(folder, "test.db")) : undefined;
+  const db = options.db ?? (definition.store ? await openSqlite(join(folder, "test.db")) : undefined);
   if (db) await migrate(db, join(options.folder, "migrations"));
   const running = await compose(definition, {
     config,
@@ -90,11 +92,11 @@ export async function testService<S>(definition: Service<S>, options: TestOption
     new Request(`http://${definition.name}.test${path}`, {
       method,
       headers: {
-        ...(body !== undefined && typeof body !== "string" ? { "content-type": "application/json" } : {}),
+        ...(body !== undefined && !asItIs(body) ? { "content-type": "application/json" } : {}),
         ...(scopes ? { authorization: `Bearer ${tokenFor(caller ?? "tester", scopes)}` } : {}),
         ...headers,
       },
-      ...(body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) }),
+      ...(body === undefined ? {} : { body: asItIs(body) ? body : JSON.stringify(body) }),
     });
   const post = (topic: string, body: unknown): Promise<Response> =>
     running.fetch(
@@ -135,11 +137,14 @@ export async function testService<S>(definition: Service<S>, options: TestOption
     async stop() {
       down = false;
       await running.stop();
-      await db?.close();
+      if (!options.db) await db?.close();
       rmSync(folder, { recursive: true, force: true });
     },
   };
 }
+
+const asItIs = (body: unknown): body is string | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array> =>
+  typeof body === "string" || body instanceof Uint8Array || body instanceof ReadableStream;
 
 /** A token that only a service under test understands. */
 const tokenFor = (id: string, scopes: string[]): string =>
