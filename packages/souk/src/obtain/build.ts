@@ -74,8 +74,11 @@ export async function buildPrograms(
     ...{ GOFLAGS: "-mod=readonly -modcacherw", GOWORK: "off", GO111MODULE: "on", CGO_ENABLED: "0" },
     ...{ GOOS: undefined, GOARCH: undefined, GOTOOLCHAIN: go.toolchain },
   };
+  const stopping = () => report.step(`${what}: stopped; removing what the build has made so far`);
   const inGo = async (args: string[], onLine?: (line: string) => undefined) => {
+    options.signal?.addEventListener("abort", stopping, { once: true });
     const done = await run(go.path, args, { ...options, env, cwd: source.folder, noteIn: work, onLine });
+    options.signal?.removeEventListener("abort", stopping);
     if (done.code !== 0) throw new PassedOver(`go ${args[0]} failed: ${lastLines(done.stderr)}`);
     return done.stdout;
   };
