@@ -1,0 +1,179 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpus, tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Command } from "commander";
+import { type Api, openApi } from "../api-client.ts";
+import { type OrderSeen, OrdersWatch } from "../orders-watch.ts";
+import { table } from "../retail/report.ts";
+import type { Run } from "../run.ts";
+import { startShop } from "../shop.ts";
+import { load, type Measured } from "./measure.ts";
+import { measureRaw } from "./raw.ts";
+
+const concurrencies = [1, 8, 32];
+
+interface Report {
+  machine: { cores: number; model: string };
+  startUp: { coldMs: number; warmMs: number };
+  orders: Record<number, Measured & { raw: Measured; ratio: number }>;
+  catalog: Measured;
+  memory: { name: string; pssMiB: number }[];
+}
+
+/** Registers `bench`. */
+export function benchCommand(program: Command): void {
+  program
+    .command("bench")
+    .description("measure a shop of its own against the raw limits of this machine")
+    .option("--seconds <n>", "how long each load runs", "8")
+    .option("--json <file>", "write the figures to this file as well")
+    .action(async ({ seconds, json }: { seconds: string; json?: string }) => {
+      const ms = Number(seconds) * 1000;
+      if (!(ms >= 1000)) throw new Error(`--seconds must be a number from 1, not "${seconds}"`);
+      const report = await measure(ms, (text) => process.stderr.write(`${text}\n`));
+      if (json) writeFileSync(json, `${JSON.stringify(report, null, 2)}\n`);
+      process.stdout.write(render(report));
+    });
+}
+
+async function measure(ms: number, say: (text: string) => void): Promise<Report> {
+  const warmUpMs = Math.min(3_000, ms / 2);
+  say("raw limits: the same hops and publishes, without the shop's code…");
+  const raw = await measureRaw(concurrencies, ms, warmUpMs);
+
+  const home = mkdtempSync(join(tmpdir(), "souk-bench-"));
+  try {
+    say("a shop, started fresh…");
+    const cold = performance.now();
+    await (await startShop({ home, port: 0, quiet: true, env: quiet })).stop();
+    const coldMs = performance.now() - cold;
+    say("the same shop again, warm…");
+    const warm = performance.now();
+    const shop = await startShop({ home, port: 0, quiet: true, env: quiet });
+    const warmMs = performance.now() - warm;
+    try {
+      const api = await openApi(join(home, "dev-client.json"), shop.url);
+      const skus = await stock(api);
+      const orders: Report["orders"] = {};
+      for (const concurrency of concurrencies) {
+        say(`orders to confirmed, ${concurrency} at a time…`);
+        const measured = await load(buyer(api, skus), { concurrency, ms, warmUpMs });
+        const limit = raw.get(concurrency);
+        if (!limit) throw new Error(`no raw limit at ${concurrency}`);
+        orders[concurrency] = { ...measured, raw: limit, ratio: measured.perSecond / limit.perSecond };
+      }
+      say("catalog reads…");
+      const catalog = await load(reader(api, skus), { concurrency: 32, ms, warmUpMs });
+      const memory = memoryOf(shop.run);
+      const machine = { cores: cpus().length, model: cpus()[0]?.model ?? "" };
+      return { machine, startUp: { coldMs, warmMs }, orders, catalog, memory };
+    } finally {
+      await shop.stop();
+    }
+  } finally {
+    rmSync(home, { recursive: true, force: true });
+  }
+}
+
+const quiet = { LOG_LEVEL: "warn" };
+
+/** A hundred products with more stock than the load can buy. */
+async function stock(api: Api): Promise<string[]> {
+  const skus = Array.from({ length: 100 }, (_, index) => `BENCH-${index}`);
+  const lines = skus.map((sku) =>
+    JSON.stringify({ sku, name: `Bench ${sku}`, price: { amount: 255, currency: "GBP" }, kind: "physical", onHand: 1_000_000 }),
+  );
+  await api.call("/api/products/import", {
+    method: "POST",
+    headers: { "content-type": "application/x-ndjson" },
+    body: lines.join("\n"),
+  });
+  const until = performance.now() + 10_000;
+  for (;;) {
+    const last = await api.call<{ onHand: number }>(`/api/stock/${skus.at(-1)}`).catch(() => undefined);
+    if (last?.body.onHand === 1_000_000) return skus;
+    if (performance.now() > until) throw new Error("the products did not reach inventory within 10 s");
+  }
+}
+
+/** One order of one to three lines, from its POST until the shop says confirmed. */
+function buyer(api: Api, skus: string[]): () => Promise<void> {
+  const watch = new OrdersWatch(api, 5);
+  let next = 0;
+  return async () => {
+    const first = next++;
+    const lines = Array.from({ length: 1 + (first % 3) }, (_, index) => ({ sku: skus[(first * 7 + index) % skus.length], quantity: 1 }));
+    const { body } = await api.call<OrderSeen>("/api/orders", {
+      method: "POST",
+      body: {
+        lines,
+        customer: { email: "bench@example.com", name: "Bench" },
+        shippingAddress: { name: "Bench", line1: "1 Main Street", city: "London", country: "GB" },
+        payment: { method: "test", token: "tok_ok" },
+      },
+    });
+    const order = await watch.settled(body.id);
+    if (order.status !== "confirmed") throw new Error(`order ${order.id} is ${order.status}: ${order.reason}`);
+  };
+}
+
+function reader(api: Api, skus: string[]): () => Promise<void> {
+  let next = 0;
+  return async () => {
+    await api.call(`/api/products/${skus[next++ % skus.length]}`, { guest: true });
+  };
+}
+
+/** Proportional set size of every process, from the kernel; empty where it does not say. */
+function memoryOf(run: Run): Report["memory"] {
+  const processes: [string, number | null][] = [
+    ...Object.entries(run.services).flatMap(([name, service]): [string, number | null][] => [
+      [name, service.pid],
+      [`${name} sidecar`, service.sidecarPid],
+    ]),
+    ["redis", run.redis.pid],
+    ["sentry", run.sentry.pid],
+  ];
+  return processes.flatMap(([name, pid]) => {
+    if (pid === null) return [];
+    try {
+      const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
+      const kib = Number(/^Pss:\s+(\d+)/m.exec(rollup)?.[1] ?? 0);
+      return [{ name, pssMiB: kib / 1024 }];
+    } catch {
+      // Not Linux, or the process has just been restarted: there is no figure to give.
+      return [];
+    }
+  });
+}
+
+function render({ machine, startUp, orders, catalog, memory }: Report): string {
+  const one = (value: number): string => value.toFixed(value < 100 ? 1 : 0);
+  const total = memory.reduce((sum, { pssMiB }) => sum + pssMiB, 0);
+  return [
+    "",
+    `${machine.cores} cores, ${machine.model}`,
+    "",
+    ...table(
+      ["orders to confirmed", "orders/s", "p50 ms", "p99 ms", "raw/s", "raw p50", "ratio"],
+      Object.entries(orders).map(([concurrency, figures]) => [
+        `concurrency ${concurrency}`,
+        one(figures.perSecond),
+        one(figures.p50),
+        one(figures.p99),
+        one(figures.raw.perSecond),
+        one(figures.raw.p50),
+        figures.ratio.toFixed(2),
+      ]),
+    ),
+    "",
+    `catalog reads through the gateway, concurrency 32: ${one(catalog.perSecond)}/s, p50 ${one(catalog.p50)} ms, p99 ${one(catalog.p99)} ms`,
+    `start-up: ${one(startUp.warmMs)} ms warm; fresh, and stopped again: ${one(startUp.coldMs)} ms`,
+    "",
+    ...table(
+      ["memory (PSS)", "MiB"],
+      [...memory.map(({ name, pssMiB }) => [name, one(pssMiB)]), ["all", one(total)]],
+    ),
+    "",
+  ].join("\n");
+}
