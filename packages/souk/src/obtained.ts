@@ -12,8 +12,6 @@ export interface ObtainWhat {
   report?: Reporter;
   signal?: AbortSignal;
   runtimePath?: string | null;
-  /** Where `dapr/runtime` is, to build from. */
-  source?: string;
 }
 
 /** Finds or obtains Dapr and Redis. Throws CannotObtain with the ways to get them. */
@@ -24,7 +22,6 @@ export async function obtain(options: ObtainWhat = {}): Promise<Obtained> {
     report,
     signal,
     ...(options.runtimePath ? { runtimePath: options.runtimePath } : {}),
-    ...(options.source ? { source: options.source } : {}),
   });
   const redis = await obtainRedis({ report, signal });
   return { daprd: dapr.daprd, sentry: dapr.sentry, daprVersion: dapr.version, redis };

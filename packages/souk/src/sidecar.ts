@@ -122,9 +122,19 @@ export function sentryCommand(sentry: string, home: Home, port: number, healthPo
   ];
 }
 
-/** Whether a sidecar is up, its components ready and its service reached. */
-export function sidecarReady(port: number, token: string): Promise<boolean> {
-  return answers(`http://127.0.0.1:${port}/v1.0/healthz`, { "dapr-api-token": token });
+/**
+ * Whether a sidecar is up and its components ready; with `health` also whether it has seen its service healthy,
+ * before which it hands on neither calls nor events.
+ */
+export async function sidecarReady(
+  port: number,
+  token: string,
+  health?: { app: string; path: string } | null,
+): Promise<boolean> {
+  const headers = { "dapr-api-token": token };
+  const base = `http://127.0.0.1:${port}/v1.0`;
+  if (!(await answers(`${base}/healthz`, headers))) return false;
+  return !health || answers(`${base}/invoke/${health.app}/method${health.path}`, headers);
 }
 
 /** Whether a GET is answered with 2xx within a second. */

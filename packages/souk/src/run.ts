@@ -1,0 +1,70 @@
+/** What runs now: written by the runner, read by other commands and by tests. */
+import { type Home, readJson, writePrivate } from "./home.ts";
+import { identify, isAlive, type ProcessId } from "./processes.ts";
+import type { State } from "./unit.ts";
+
+export interface Run {
+  /** The runner. */
+  pid: number;
+  began: string | null;
+  state: "starting" | "ready" | "stopping";
+  /** RFC 3339. */
+  startedAt: string;
+  root: string;
+  home: string;
+  /** The gateway's public port, and the address a person opens. */
+  port: number;
+  url: string;
+  services: Record<string, ServiceRun>;
+  redis: { port: number; pid: number | null; state: State };
+  sentry: { port: number; healthPort: number; pid: number | null; state: State };
+}
+
+export interface ServiceRun {
+  appPort: number;
+  daprHttpPort: number;
+  daprGrpcPort: number;
+  metricsPort: number;
+  pid: number | null;
+  sidecarPid: number | null;
+  state: State;
+  sidecarState: State;
+  restarts: number;
+  sidecarRestarts: number;
+}
+
+export function writeRun(home: Home, run: Run): void {
+  writePrivate(home.runFile, `${JSON.stringify(run, null, 2)}\n`);
+}
+
+/** What runs in this folder, or null when nothing does. */
+export function readRun(home: Home): Run | null {
+  const run = readJson<Run>(home.runFile);
+  return run && isAlive({ pid: run.pid, began: run.began }) ? run : null;
+}
+
+export interface Started extends ProcessId {
+  name: string;
+}
+
+/** Keeps the list of what was started where the next start finds it. */
+export function writeProcesses(home: Home, processes: Started[]): void {
+  writePrivate(home.processesFile, `${JSON.stringify(processes)}\n`);
+}
+
+/** What an earlier runner started and is still alive: by its list, and by the mark that every process carries. */
+export function leftovers(home: Home, marked: number[]): Started[] {
+  let listed: Started[];
+  try {
+    listed = readJson<Started[]>(home.processesFile) ?? [];
+  } catch (error) {
+    // A power cut can leave it half-written; the marks are enough.
+    if (!(error instanceof SyntaxError)) throw error;
+    listed = [];
+  }
+  const found = listed.filter((each) => each.began !== null && each.pid !== process.pid && isAlive(each));
+  for (const pid of marked) {
+    if (!found.some((each) => each.pid === pid)) found.push({ name: "", ...identify(pid) });
+  }
+  return found.filter(isAlive);
+}
