@@ -384,6 +384,7 @@ class Runner implements Shop {
           ...declared,
           PUBLIC_URL: process.env.SOUK_PUBLIC_URL ?? this.#run.url,
           SOUK_DATA: home.data,
+          DEV_CLIENT_FILE: home.devClient,
           SOUK_HOME: home.dir,
           ...options.env,
           APP_ID: app.id,
