@@ -1,9 +1,10 @@
 import { accepted, integer, type JobHandler, type Kit, type Received, react } from "chassis";
 import type { Change } from "drizzle-outbox";
+import { dueCall } from "./calls.ts";
 import { OrderAborting, OrderAuthorised, OrderReserved } from "./contracts.ts";
-import { type Command, decide, dueCall, type Outcome } from "./payment.ts";
-import { ask } from "./provider.ts";
+import { type Command, decide, type Outcome } from "./payment.ts";
 import { providers } from "./providers/index.ts";
+import { ask } from "./providers/provider.ts";
 import { callJob, type Store } from "./store.ts";
 
 type Got = Received<Store>;

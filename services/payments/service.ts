@@ -1,5 +1,4 @@
 import { service } from "chassis";
-import { providers } from "./providers/index.ts";
 import { jobs, reactions } from "./reactions.ts";
 import { routes } from "./routes.ts";
 import { store } from "./store.ts";
@@ -13,7 +12,4 @@ export default service({
   // A call may wait for its provider's time-out; it must not keep others waiting.
   jobsAtOnce: 4_096,
   statuses: { "wrong-currency": 422, "refund-too-large": 422 },
-  prepare: async ({ config }) => {
-    providers(config);
-  },
 });

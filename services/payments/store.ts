@@ -1,6 +1,7 @@
 import { defineStore, emit, type StoreOf } from "chassis";
 import { sql } from "drizzle-orm";
 import { type Change, insert, type NewEvent, update, upsert, type Write } from "drizzle-outbox";
+import { dueCall } from "./calls.ts";
 import {
   PaymentAuthorised,
   PaymentCaptured,
@@ -8,8 +9,9 @@ import {
   PaymentRefunded,
   PaymentVoided,
 } from "./contracts.ts";
+import { evolve } from "./evolve.ts";
 import { type Account, type Movement, type Posting, postings } from "./ledger.ts";
-import { dueCall, evolve, held, type Money, type Payment, type PaymentEvent } from "./payment.ts";
+import { held, type Money, type Payment, type PaymentEvent } from "./payment.ts";
 
 /** The job that makes the call which the payment's status asks for. */
 export const callJob = "provider-call";
@@ -151,7 +153,7 @@ function published(payment: Payment, event: PaymentEvent): NewEvent[] {
     case "closed":
     case "nothing-held":
       return [emit(PaymentVoided, orderId, movedBy(0))];
-    case "awaited":
+    case "expected":
     case "authorising":
     case "wanted":
     case "capturing":

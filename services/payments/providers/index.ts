@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { Config } from "chassis";
-import type { Provider } from "../provider.ts";
+import type { Provider } from "./provider.ts";
 import { testProvider } from "./test.ts";
 
 const opened = new WeakMap<Config, Map<string, Provider>>();

@@ -1,8 +1,8 @@
-import { Database } from "bun:sqlite";
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { setTimeout as pause } from "node:timers/promises";
-import type { Provider } from "../provider.ts";
+import type { Provider } from "./provider.ts";
 
 interface Behaviour {
   answer: "approved" | "declined" | "never";
@@ -54,32 +54,35 @@ export interface TestProvider extends Provider {
 export function testProvider(path: string, tokens: Record<string, Behaviour> = {}): TestProvider {
   const known = { ...behaviours, ...tokens };
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  const db = new Database(path);
+  const db = new DatabaseSync(path);
   for (const pragma of ["busy_timeout = 5000", "journal_mode = wal", "synchronous = normal"])
-    db.run(`pragma ${pragma}`);
-  db.run(`create table if not exists operations (
+    db.exec(`pragma ${pragma}`);
+  db.exec(`create table if not exists operations (
     payment text not null, key text not null, operation text not null, amount integer not null,
     currency text not null, outcome text not null, calls integer not null, asked_at integer not null,
     primary key (payment, key)) without rowid`);
   const columns = "payment, key, operation, amount, currency, outcome, calls, asked_at as askedAt";
-  const every = db.query<Operation, []>(`select ${columns} from operations order by payment, asked_at, key`);
-  const ofPayment = db.query<Operation, [string]>(`select ${columns} from operations where payment = ?`);
-  const write = db.query<never, (string | number)[]>(
-    "insert or replace into operations values (?, ?, ?, ?, ?, ?, ?, ?)",
-  );
+  const every = db.prepare(`select ${columns} from operations order by payment, asked_at, key`);
+  const ofPayment = db.prepare(`select ${columns} from operations where payment = ?`);
+  const write = db.prepare("insert or replace into operations values (?, ?, ?, ?, ?, ?, ?, ?)");
+  const [begin, commit] = [db.prepare("begin immediate"), db.prepare("commit")];
 
-  /** Carries out an operation unless that has happened already, in one transaction with the look at what there is. */
-  const once = db.transaction(
-    (asked: Asked, perform: (others: Operation[], before: Operation | undefined) => Operation): Operation => {
-      const lines = ofPayment.all(asked.payment);
+  /** Carries out an operation unless that has happened already. */
+  function once(asked: Asked, perform: (others: Operation[], before?: Operation) => Operation): Operation {
+    begin.run();
+    try {
+      const lines = ofPayment.all(asked.payment) as unknown as Operation[];
       const before = lines.find(({ key }) => key === asked.key);
       if (before && before.outcome !== "pending") return before;
       const after = perform(lines, before);
       const { payment, key, operation, amount, currency, outcome, calls, askedAt } = after;
       write.run(payment, key, operation, amount, currency, outcome, calls, askedAt);
       return after;
-    },
-  ).immediate;
+    } finally {
+      // What `perform` refuses has written nothing.
+      commit.run();
+    }
+  }
 
   const first = (asked: Asked) => ({ ...asked, calls: 1, askedAt: Date.now() });
 
@@ -88,7 +91,7 @@ export function testProvider(path: string, tokens: Record<string, Behaviour> = {
       const { answer, failures = 0, takes = 0 } = known[token] ?? { answer: "declined" };
       const asked = { payment: orderId, key, amount, currency };
       for (let call = 1; ; call = 0) {
-        const { outcome, calls, askedAt } = once(asked, (others, before): Operation => {
+        const { outcome, calls, askedAt } = once(asked, (others, before) => {
           const line = before ? { ...before, calls: before.calls + call } : first(asked);
           const due = line.calls > failures && Date.now() >= line.askedAt + takes;
           const voided = others.some(({ operation }) => operation === "void");
@@ -133,7 +136,7 @@ export function testProvider(path: string, tokens: Record<string, Behaviour> = {
       return "refunded";
     },
 
-    book: () => every.all(),
+    book: () => every.all() as unknown as Operation[],
     close: () => db.close(),
   };
 }

@@ -1,4 +1,5 @@
-import type { Call, Money, Outcome } from "./payment.ts";
+import type { Call } from "../calls.ts";
+import type { Money, Outcome } from "../payment.ts";
 
 interface Request {
   /** The same whenever the same call is made again: a provider carries it out once and repeats its answer. */

@@ -1,0 +1,199 @@
+import { describe, expect, test } from "bun:test";
+import { decider } from "chassis/testing";
+import { evolve } from "./evolve.ts";
+import { type Command, decide, held, type PaymentEvent } from "./payment.ts";
+
+const at = 1_000;
+const orderId = "o-1";
+const total = { amount: 1_530, currency: "GBP" };
+const gbp = (amount: number) => ({ amount, currency: "GBP" });
+
+const authorising: PaymentEvent = {
+  type: "authorising",
+  at,
+  orderId,
+  total,
+  method: "test",
+  token: "tok_ok",
+};
+const authorised: PaymentEvent = { type: "authorised", at };
+const capturing: PaymentEvent = { type: "capturing", at };
+const captured: PaymentEvent = { type: "captured", at };
+const wants = (what: "capture" | "undo"): PaymentEvent => ({ type: "wanted", at, what });
+const refunding = (number: number, amount: number): PaymentEvent => ({
+  type: "refunding",
+  at,
+  refund: { number, amount },
+});
+const refunded = (number: number, amount: number): PaymentEvent => ({
+  type: "refunded",
+  at,
+  refund: { number, amount },
+});
+const paid = [authorising, authorised, wants("capture"), capturing, captured];
+
+const given = decider(evolve, decide);
+
+describe("every state × every command", () => {
+  const states: Record<string, PaymentEvent[]> = {
+    none: [],
+    expected: [{ type: "expected", at, orderId, total }],
+    closed: [{ type: "closed", at, orderId }],
+    authorising: [authorising],
+    "… to capture": [authorising, wants("capture")],
+    "… to undo": [authorising, wants("undo")],
+    authorised: [authorising, authorised],
+    capturing: paid.slice(0, -1),
+    "capturing, to undo": [...paid.slice(0, -1), wants("undo")],
+    captured: paid,
+    "captured in part": [...paid, refunding(1, 500), refunded(1, 500)],
+    refunding: [...paid, refunding(1, 500)],
+    "refunding, to undo": [...paid, refunding(1, 500), wants("undo")],
+    refunded: [...paid, refunding(1, 1_530), refunded(1, 1_530)],
+    voiding: [authorising, authorised, wants("undo"), { type: "voiding", at }],
+    voided: [authorising, authorised, wants("undo"), { type: "voiding", at }, { type: "voided", at }],
+    declined: [authorising, { type: "declined", at, reason: "payment-declined" }],
+  };
+  const commands: Record<string, Command> = {
+    authorise: { type: "authorise", at, orderId, total, method: "test", token: "tok_ok" },
+    capture: { type: "capture", at, orderId, total },
+    abort: { type: "abort", at, orderId },
+    refund: { type: "refund", at, amount: gbp(1) },
+    authorised: { type: "authorised", at },
+    declined: { type: "declined", at, reason: "timed-out" },
+    captured: { type: "captured", at },
+    voided: { type: "voided", at },
+    refunded: { type: "refunded", at, number: 1 },
+  };
+
+  // ·: nothing happens. !: refused. The last five columns are what came of a call to the provider.
+  const table = `
+                     | authorise   | capture          | abort                 | refund             | authorised           | declined                | captured           | voided | refunded
+  none               | authorising | expected         | closed                | !nothing-captured  | ·                    | ·                       | ·                  | ·      | ·
+  expected           | authorising | ·                | closed                | !nothing-captured  | ·                    | ·                       | ·                  | ·      | ·
+  closed             | ·           | ·                | nothing-held          | !nothing-captured  | ·                    | ·                       | ·                  | ·      | ·
+  authorising        | ·           | wanted           | wanted                | !nothing-captured  | authorised           | declined                | ·                  | ·      | ·
+  … to capture       | ·           | ·                | wanted                | !nothing-captured  | authorised capturing | declined                | ·                  | ·      | ·
+  … to undo          | ·           | ·                | ·                     | !nothing-captured  | authorised voiding   | declined nothing-held   | ·                  | ·      | ·
+  authorised         | ·           | wanted capturing | wanted voiding        | !nothing-captured  | ·                    | ·                       | ·                  | ·      | ·
+  capturing          | ·           | ·                | wanted                | !nothing-captured  | ·                    | ·                       | captured           | ·      | ·
+  capturing, to undo | ·           | ·                | ·                     | !nothing-captured  | ·                    | ·                       | captured refunding | ·      | ·
+  captured           | ·           | ·                | wanted refunding      | refunding          | ·                    | ·                       | ·                  | ·      | ·
+  captured in part   | ·           | ·                | wanted refunding      | refunding          | ·                    | ·                       | ·                  | ·      | ·
+  refunding          | ·           | ·                | wanted                | refunding          | ·                    | ·                       | ·                  | ·      | refunded
+  refunding, to undo | ·           | ·                | ·                     | refunding          | ·                    | ·                       | ·                  | ·      | refunded refunding
+  refunded           | ·           | ·                | nothing-held          | !nothing-to-refund | ·                    | ·                       | ·                  | ·      | ·
+  voiding            | ·           | ·                | ·                     | !nothing-captured  | ·                    | ·                       | ·                  | voided | ·
+  voided             | ·           | ·                | nothing-held          | !nothing-captured  | ·                    | ·                       | ·                  | ·      | ·
+  declined           | ·           | ·                | nothing-held          | !nothing-captured  | ·                    | ·                       | ·                  | ·      | ·`;
+  const [head = [], ...rows] = table
+    .split("\n")
+    .slice(1)
+    .map((row) => row.split("|").map((cell) => cell.trim()));
+  const cells = rows.flatMap(([state = "", ...wanted]) =>
+    wanted.map((outcome, column) => [state, head[column + 1] ?? "", outcome] as const),
+  );
+
+  test("is in the table", () => {
+    expect(rows.map(([state]) => state)).toEqual(Object.keys(states));
+    expect(head.slice(1)).toEqual(Object.keys(commands));
+  });
+
+  test.each(cells)("%s × %s → %s", (state, command, outcome) => {
+    const asked = commands[command];
+    if (asked === undefined) throw new Error(`there is no command ${command}`);
+    const decided = decide(
+      (states[state] ?? []).reduce<Parameters<typeof decide>[0]>(evolve, undefined),
+      asked,
+    );
+    const seen = Array.isArray(decided)
+      ? decided.map(({ type }) => type).join(" ") || "·"
+      : `!${decided.rejected}`;
+    expect(seen).toBe(outcome);
+  });
+});
+
+describe("authorising", () => {
+  test("is for orders that cost something", () => {
+    const free = gbp(0);
+    given()
+      .when({ type: "authorise", at, orderId, total: free, method: "test", token: "tok_ok" })
+      .thenNothingHappened();
+    given().when({ type: "capture", at, orderId, total: free }).thenNothingHappened();
+  });
+
+  test("goes on to capture when that was asked for before", () => {
+    given({ type: "expected", at, orderId, total }, authorising)
+      .when({ type: "authorised", at })
+      .then(authorised, capturing);
+  });
+
+  test("that is declined holds nothing", () => {
+    given(authorising)
+      .when({ type: "declined", at, reason: "timed-out" })
+      .then({ type: "declined", at, reason: "timed-out" });
+  });
+});
+
+describe("a refund", () => {
+  test("is of all that is left when no amount is named", () => {
+    given(...paid, refunding(1, 500))
+      .when({ type: "refund", at })
+      .then(refunding(2, 1_030));
+  });
+
+  test("keeps its reason", () => {
+    given(...paid)
+      .when({ type: "refund", at, amount: gbp(30), reason: "late" })
+      .then({ type: "refunding", at, refund: { number: 1, amount: 30, reason: "late" } });
+  });
+
+  test("is never of more than is left, those under way counted in", () => {
+    given(...paid, refunding(1, 500))
+      .when({ type: "refund", at, amount: gbp(1_031) })
+      .thenRejected("refund-too-large");
+    given(...paid, refunding(1, 1_530))
+      .when({ type: "refund", at })
+      .thenRejected("nothing-to-refund");
+  });
+
+  test("is in the currency of the payment", () => {
+    given(...paid)
+      .when({ type: "refund", at, amount: { amount: 1, currency: "EUR" } })
+      .thenRejected("wrong-currency");
+  });
+
+  test("goes after the one before it", () => {
+    given(...paid, refunding(1, 500), refunding(2, 30))
+      .when({ type: "refunded", at, number: 2 })
+      .thenNothingHappened();
+    given(...paid, refunding(1, 500), refunding(2, 30))
+      .when({ type: "refunded", at, number: 1 })
+      .then(refunded(1, 500));
+  });
+
+  test("of nothing captured is refused", () => {
+    given(authorising, authorised).when({ type: "refund", at }).thenRejected("nothing-captured");
+  });
+});
+
+describe("what is held", () => {
+  const after = (...events: PaymentEvent[]) => {
+    const payment = events.reduce<Parameters<typeof decide>[0]>(evolve, undefined);
+    return payment && held(payment);
+  };
+
+  test("is what was authorised and not given back", () => {
+    expect(after(authorising)).toBe(0);
+    expect(after(authorising, authorised)).toBe(1_530);
+    expect(after(...paid)).toBe(1_530);
+    expect(after(...paid, refunding(1, 500))).toBe(1_530);
+    expect(after(...paid, refunding(1, 500), refunded(1, 500))).toBe(1_030);
+    expect(after(authorising, authorised, { type: "voiding", at }, { type: "voided", at })).toBe(0);
+  });
+
+  test("the token is kept no longer than it is needed", () => {
+    const payment = [authorising, authorised].reduce<Parameters<typeof decide>[0]>(evolve, undefined);
+    expect(JSON.stringify(payment)).not.toContain("tok_ok");
+  });
+});
