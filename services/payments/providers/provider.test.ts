@@ -87,7 +87,7 @@ describe("an authorisation that is not answered in time", () => {
 
 test.each([calls.capture, calls.void, calls.refund])(
   "$operation without an answer is made again later",
-  (call) => {
+  async (call) => {
     const silent = provider({ capture: () => never(), void: () => never(), refund: () => never() });
     await expect(ask(silent, call, 10)).rejects.toThrow("did not answer within 10 ms");
   },
