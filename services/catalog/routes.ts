@@ -6,6 +6,7 @@ import {
   type Env,
   etag,
   idempotent,
+  idempotentStream,
   ndjson,
   notFound,
   Problem,
@@ -90,7 +91,7 @@ export const routes = router<Store>()
   })
   .post(
     "/products",
-    says("List a new product", { 201: ProductView, ...problems(400, 401, 403, 409) }),
+    says("List a new product", { 201: ProductView, ...problems(400, 401, 403, 409, 415) }),
     allow("catalog:write"),
     body(NewProduct),
     idempotent(),
@@ -107,7 +108,7 @@ export const routes = router<Store>()
   )
   .put(
     "/products/:sku",
-    says("Replace a product", { 200: ProductView, ...problems(400, 401, 403, 404, 412, 428) }),
+    says("Replace a product", { 200: ProductView, ...problems(400, 401, 403, 404, 412, 415, 428) }),
     allow("catalog:write"),
     body(Replacement),
     (c) => {
@@ -118,9 +119,9 @@ export const routes = router<Store>()
   )
   .patch(
     "/products/:sku",
-    says("Change a product (RFC 7396)", { 200: ProductView, ...problems(400, 401, 403, 404, 412, 428) }),
+    says("Change a product (RFC 7396)", { 200: ProductView, ...problems(400, 401, 403, 404, 412, 415, 428) }),
     allow("catalog:write"),
-    body(ProductPatch),
+    body(ProductPatch, "application/merge-patch+json"),
     async (c) => {
       const sku = c.req.param("sku");
       // As it was sent: the schema takes an array for an object without members, a merge does not.
@@ -151,11 +152,13 @@ export const routes = router<Store>()
   )
   .post(
     "/products/import",
-    says("Create or update many products: NDJSON, one a line", {
-      200: ImportReport,
-      ...problems(400, 401, 403, 413, 415),
-    }),
+    says(
+      "Create or update many products: NDJSON, one a line",
+      { 200: ImportReport, ...problems(400, 401, 403, 409, 413, 415) },
+      { "application/x-ndjson": ImportLine },
+    ),
     allow("catalog:write"),
+    idempotentStream(),
     async (c) => {
       const { store } = c.var.kit;
       const report: InferOutput<typeof ImportReport> = { accepted: 0, rejected: [], rejectedCount: 0 };

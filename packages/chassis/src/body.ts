@@ -6,16 +6,22 @@ type Issues = readonly StandardSchemaV1.Issue[];
 
 /**
  * Parses a JSON body by a schema (any Standard Schema) and describes it in the service's OpenAPI document.
+ * @param media what the document calls it; any JSON is taken
  * @throws {Problem} 400 with a pointer for each invalid place, 415 for another media type
  */
-export const body = <S extends StandardSchemaV1>(schema: S) =>
-  validator("json", schema, (result, c) => {
-    // The validator reads any other media type as {}, which a schema without required fields would accept.
-    if (!/^application\/([\w.-]+\+)?json *(;|$)/i.test(c.req.header("content-type") ?? "")) {
-      throw new Problem(415, { code: "unsupported-media-type", detail: "Send application/json" });
-    }
-    if (!result.success) throw invalid("invalid-body", "The body is not as it should be", result.error);
-  });
+export const body = <S extends StandardSchemaV1>(schema: S, media = "application/json") =>
+  validator(
+    "json",
+    schema,
+    (result, c) => {
+      // The validator reads any other media type as {}, which a schema without required fields would accept.
+      if (!/^application\/([\w.-]+\+)?json *(;|$)/i.test(c.req.header("content-type") ?? "")) {
+        throw new Problem(415, { code: "unsupported-media-type", detail: "Send application/json" });
+      }
+      if (!result.success) throw invalid("invalid-body", "The body is not as it should be", result.error);
+    },
+    { media },
+  );
 
 /**
  * Parses the query by a schema and describes it in the service's OpenAPI document.

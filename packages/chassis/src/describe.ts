@@ -28,10 +28,13 @@ const problemSchema = {
 /**
  * What the OpenAPI document says of a route.
  * @param answers a schema for each status with a body, `null` for one without; see {@link problems} for refusals
+ * @param takes the body, by media type, where `body` does not describe it
  */
-export function says(summary: string, answers: Answers) {
+export function says(summary: string, answers: Answers, takes?: Record<string, StandardSchemaV1>) {
+  const content = Object.entries(takes ?? {}).map(([media, schema]) => [media, { schema: resolver(schema) }]);
   return describeRoute({
     summary,
+    ...(takes ? { requestBody: { required: true, content: Object.fromEntries(content) } } : {}),
     responses: Object.fromEntries(
       Object.entries(answers).map(([status, schema]): [string, Described] => [
         status,

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
-import type { Dialect, Write } from "drizzle-outbox";
-import { insert, remove } from "drizzle-outbox";
 import { lt } from "drizzle-orm";
-import type { MiddlewareHandler } from "hono";
+import type { Dialect, Write } from "drizzle-outbox";
+import { Conflict, insert, remove } from "drizzle-outbox";
+import type { Context, MiddlewareHandler } from "hono";
 import type { Env } from "./kit.ts";
 import { Problem } from "./problem.ts";
 
@@ -32,6 +32,8 @@ export interface StoredAnswer {
 export interface Idempotency {
   /** The answer given under this id, if any. @throws {Problem} 409 when the request was another one */
   find(id: string, request: string): Promise<StoredAnswer | undefined>;
+  /** An answer was given under this id, to whatever request. */
+  has(id: string): Promise<boolean>;
   /** The write that keeps an answer, to be committed together with the effect. */
   keep(id: string, request: string, answer: StoredAnswer): Write;
   /** Runs one request an id at a time in this process. @throws {Problem} 409 `in-progress` after ten seconds */
@@ -60,6 +62,7 @@ export function idempotencyStore(
       }
       return { status: row.status, headers: row.headers, body: row.body };
     },
+    has: async (id) => (await read(id)) !== undefined,
     keep: (id, request, answer) => insert(table, { id, request, ...answer, at: now() }),
     forget: () => remove(table, lt(table.at, now() - keptFor)),
     async alone(id, run) {
@@ -104,13 +107,9 @@ async function settledWithin(work: Promise<unknown>, ms: number): Promise<boolea
  */
 export function idempotent<S>(): MiddlewareHandler<Env<S>> {
   return async (c, next) => {
-    const key = c.req.header("idempotency-key");
-    if (key === undefined) return next();
-    if (key.length < 1 || key.length > 255) {
-      throw new Problem(400, { code: "invalid-idempotency-key", detail: "Idempotency-Key must have 1 to 255 characters" });
-    }
+    const id = idOf(c);
+    if (id === undefined) return next();
     const { idempotency } = c.var.unit;
-    const id = digest([c.var.caller.id, c.req.method, c.req.path, key].join("\n"));
     const request = digest(await c.req.text());
     return idempotency.alone(id, async () => {
       const before = await idempotency.find(id, request);
@@ -122,6 +121,67 @@ export function idempotent<S>(): MiddlewareHandler<Env<S>> {
       await next();
     });
   };
+}
+
+/**
+ * As {@link idempotent}, for a handler that takes its body in as it comes and commits as it goes. Its answer is kept
+ * after all it has committed: when it is cut off before, the request runs again, so doing it twice must do no harm.
+ * @throws {Problem} 400 for an unusable key, 409 for the same key with another request
+ */
+export function idempotentStream<S>(): MiddlewareHandler<Env<S>> {
+  return async (c, next) => {
+    const id = idOf(c);
+    if (id === undefined) return next();
+    const { idempotency, commit } = c.var.unit;
+    return idempotency.alone(id, async () => {
+      const hash = createHash("sha256");
+      const body = c.req.raw.body?.pipeThrough(
+        new TransformStream<Uint8Array, Uint8Array>({
+          transform(chunk, controller) {
+            hash.update(chunk);
+            controller.enqueue(chunk);
+          },
+        }),
+      );
+      if (await idempotency.has(id)) {
+        await body?.pipeTo(new WritableStream());
+        c.res = replay(await stored(idempotency, id, hash.digest("base64url")));
+        return;
+      }
+      if (body) c.req.raw = new Request(c.req.raw, { body, duplex: "half" } as RequestInit);
+      await next();
+      if (!c.res.ok) return;
+      const request = hash.digest("base64url");
+      const headers = Object.fromEntries(c.res.headers);
+      const answer = { status: c.res.status, headers, body: await c.res.clone().text() };
+      try {
+        await commit({ writes: [idempotency.keep(id, request, answer)] }, c.var.trace);
+      } catch (error) {
+        if (!(error instanceof Conflict)) throw error;
+        // Another replica was given the same key meanwhile, and was quicker.
+        c.res = replay(await stored(idempotency, id, request));
+      }
+    });
+  };
+}
+
+async function stored(idempotency: Idempotency, id: string, request: string): Promise<StoredAnswer> {
+  const answer = await idempotency.find(id, request);
+  if (answer === undefined) throw new Error("an answer that was kept is not there");
+  return answer;
+}
+
+/** The request's key, as it is kept: of one caller, method and path. */
+function idOf<S>(c: Context<Env<S>>): string | undefined {
+  const key = c.req.header("idempotency-key");
+  if (key === undefined) return undefined;
+  if (key.length < 1 || key.length > 255) {
+    throw new Problem(400, {
+      code: "invalid-idempotency-key",
+      detail: "Idempotency-Key must have 1 to 255 characters",
+    });
+  }
+  return digest([c.var.caller.id, c.req.method, c.req.path, key].join("\n"));
 }
 
 export const replay = ({ status, headers, body }: StoredAnswer): Response =>

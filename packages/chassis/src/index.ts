@@ -4,7 +4,7 @@ export { type Config, integer } from "./config.ts";
 export { problems, says } from "./describe.ts";
 export { emit } from "./emit.ts";
 export { cacheable, etag, isCurrent, requireMatch } from "./etag.ts";
-export { idempotent } from "./idempotency.ts";
+export { idempotent, idempotentStream } from "./idempotency.ts";
 export type { Env, Kit } from "./kit.ts";
 export type { Log } from "./log.ts";
 export { type Batch, type NdjsonOptions, ndjson } from "./ndjson.ts";
