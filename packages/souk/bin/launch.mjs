@@ -119,6 +119,11 @@ export function findBun() {
   return fail("Bun is missing although it is among the dependencies. Mend it with: npm ci");
 }
 
+function noProxy() {
+  const given = process.env.NO_PROXY || process.env.no_proxy;
+  return [...(given ? [given] : []), "localhost", "127.0.0.1", "::1"].join(",");
+}
+
 /** Checks Node, installs, and runs the command line of the shop with `args`; ends with its exit code. */
 export function launch(args) {
   const [major] = process.versions.node.split(".");
@@ -131,7 +136,8 @@ export function launch(args) {
   // The runner holds the other end of the last pipe: it stops everything when this process is killed.
   const child = spawn(findBun(), [path.join(root, "packages/souk/src/cli.ts"), ...args], {
     stdio: ["inherit", "inherit", "inherit", "pipe"],
-    env: { ...process.env, SOUK_PARENT_FD: "3" },
+    // The shop's own ports are never behind a proxy.
+    env: { ...process.env, NO_PROXY: noProxy(), no_proxy: noProxy(), SOUK_PARENT_FD: "3" },
   });
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
   child.on("error", (error) => fail(`Bun could not be started: ${error.message}`));

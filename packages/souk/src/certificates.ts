@@ -80,13 +80,18 @@ function writeSentryConfig(home: Home, more: string[]): void {
 
 /** Removes Sentry's certificates when they end within a month: it then makes new ones. Says whether it did. */
 export function dropOldCertificates(home: Home, now = Date.now()): boolean {
+  if (!dropsCertificatesSoon(home, now)) return false;
+  for (const name of FILES) rmSync(join(home.certs, name), { force: true });
+  return true;
+}
+
+/** Whether the certificates end within a month, or are half there. */
+export function dropsCertificatesSoon(home: Home, now = Date.now()): boolean {
   const files = FILES.map((name) => join(home.certs, name));
   if (!files.some((file) => existsSync(file))) return false;
   const whole = files.every((file) => existsSync(file));
   const ends = whole ? Math.min(...files.slice(0, 2).map(validTo)) : 0;
-  if (ends - now > 30 * DAY_MS) return false;
-  for (const file of files) rmSync(file, { force: true });
-  return true;
+  return ends - now <= 30 * DAY_MS;
 }
 
 /** When a certificate ends; 0 when the file holds none. */

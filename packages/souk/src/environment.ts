@@ -2,7 +2,7 @@
 import { OWNER } from "./processes.ts";
 
 // Another Dapr's variables, and a database that is not ours: nothing of the user's is touched by accident.
-const KEPT_OUT = /^(DAPR_|APP_|SOUK_|SENTRY_)|^(PORT|DATABASE_URL|NAMESPACE|NODE_ENV|PUBLIC_URL)$/;
+const KEPT_OUT = /^(DAPR_|APP_|SOUK_|SENTRY_)|^(PORT|HOST|DATABASE_URL|NAMESPACE|NODE_ENV|PUBLIC_URL)$/;
 
 /**
  * The user's environment without what would confuse a service, plus the mark of its shop.

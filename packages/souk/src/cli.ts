@@ -1,0 +1,49 @@
+/** The command line: `npx souk …`. */
+import { Command, CommanderError } from "commander";
+import manifest from "../package.json" with { type: "json" };
+import { benchCommand } from "./bench/commands.ts";
+import { context } from "./commands/context.ts";
+import { doctorCommand } from "./commands/doctor.ts";
+import { downCommand } from "./commands/down.ts";
+import { infraCommand } from "./commands/infra.ts";
+import { logsCommand } from "./commands/logs.ts";
+import { statusCommand } from "./commands/status.ts";
+import { upCommand } from "./commands/up.ts";
+import { CannotObtain, ChecksumMismatch } from "./obtain/index.ts";
+import { ProjectError } from "./project.ts";
+import { retailCommands } from "./retail/commands.ts";
+import { AlreadyRunning, PortBusy, StartFailed } from "./shop.ts";
+import { red } from "./terminal.ts";
+
+/** What a person can do something about: its message is enough. */
+const expected = [AlreadyRunning, CannotObtain, ChecksumMismatch, PortBusy, ProjectError, StartFailed];
+
+try {
+  const here = context();
+  const program = new Command("souk")
+    .description("Runs the shop: services, sidecars and what they need")
+    .version(manifest.version)
+    .showHelpAfterError()
+    .exitOverride();
+  // A command is a function that adds itself; add yours here.
+  upCommand(program, here);
+  downCommand(program, here);
+  statusCommand(program, here);
+  logsCommand(program, here);
+  doctorCommand(program, here);
+  infraCommand(program, here);
+  retailCommands(program, here.root);
+  benchCommand(program);
+  await program.parseAsync(process.argv);
+} catch (error) {
+  if (error instanceof CommanderError) process.exitCode = error.exitCode;
+  else {
+    const plain = expected.some((type) => error instanceof type) || !process.env.SOUK_DEBUG;
+    process.stderr.write(
+      `${red(error instanceof Error ? (plain ? error.message : (error.stack ?? error.message)) : String(error))}\n`,
+    );
+    process.exitCode = 1;
+  }
+}
+// A pipe to the launcher or a socket to a sidecar must not keep a finished command alive.
+process.exit();
