@@ -1,6 +1,7 @@
 /** What the tests of this folder share: fake programs, a file server with faults, and a folder of their own. */
+import { afterAll } from "bun:test";
 import { createHash } from "node:crypto";
-import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
@@ -18,8 +19,14 @@ export interface Sandbox {
   report: Reporter;
 }
 
+const sandboxes: string[] = [];
+afterAll(() => {
+  for (const root of sandboxes.splice(0)) rmSync(root, { recursive: true, force: true });
+});
+
 export function sandbox(version = "1.18.2"): Sandbox {
   const root = mkdtempSync(join(tmpdir(), "souk-obtain-"));
+  sandboxes.push(root);
   const [bin, home, source] = ["bin", "home", "source"].map((name) => join(root, name)) as [
     string,
     string,
