@@ -11,6 +11,7 @@ import type { Service } from "./service.ts";
 import { traceOf } from "./trace.ts";
 
 const readinessHolds = 1_000;
+const eventsWait = 3_000;
 
 interface Surroundings<S> {
   kit: Kit<S>;
@@ -56,7 +57,8 @@ export function createApp<S>(definition: Service<S>, { kit, unit, metrics, verif
   internal.use(setUp);
   const alive = (c: Context<Env<S>>): Response => c.json({ status: "up" });
   const ready = (dependencies: Dependencies, c: Context<Env<S>>): Response => {
-    const up = Object.values(dependencies).every(({ status }) => status === "up");
+    // Events wait for a broker that is down; what has a place for them to wait goes on without it.
+    const up = Object.entries(dependencies).every(([name, { status }]) => status === "up" || (box && name === "broker"));
     return c.json({ status: up ? "ready" : "not-ready", dependencies }, up ? 200 : 503, { "cache-control": "no-store" });
   };
   const scraped = async (c: Context<Env<S>>): Promise<Response> =>
@@ -97,6 +99,12 @@ function held<T>(ask: () => Promise<T>, ms: number, now: () => number): () => Pr
   };
 }
 
+/** @throws {Error} when committed events have been waiting to be sent */
+async function sending(box: Outbox): Promise<void> {
+  const { outbox, oldestOutboxAgeMs } = await box.pending();
+  if (oldestOutboxAgeMs > eventsWait) throw new Error(`${outbox} events wait to be sent, the oldest for ${Math.round(oldestOutboxAgeMs / 1000)} s`);
+}
+
 /** Each dependency with its state; a dependency that is down says why. */
 async function check<S>(
   definition: Service<S>,
@@ -105,7 +113,7 @@ async function check<S>(
 ): Promise<Dependencies> {
   const checks: Record<string, () => Promise<unknown>> = {
     sidecar: () => kit.sidecar.ready({ timeout: 1_000 }),
-    ...(box ? { database: () => box.pending() } : {}),
+    ...(box ? { database: () => box.pending(), broker: () => sending(box) } : {}),
     ...Object.fromEntries(Object.entries(definition.checks ?? {}).map(([name, run]) => [name, () => run(kit)])),
   };
   const results = await Promise.all(

@@ -79,7 +79,8 @@ export function problemResponse(c: Context, problem: Problem, traceparent?: stri
     title: STATUS_CODES[problem.status] ?? "Error",
     status: problem.status,
     detail: problem.message,
-    instance: c.req.path,
+    // Behind a gateway the client's path is longer than ours.
+    instance: (c.req.header("x-forwarded-prefix") ?? "") + c.req.path,
     code: problem.code,
     ...(problem.errors?.length ? { errors: problem.errors } : {}),
     ...(traceparent ? { traceId: traceparent.slice(3, 35) } : {}),

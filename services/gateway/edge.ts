@@ -1,0 +1,170 @@
+import { type Config, type Env, integer, isCurrent, type Kit, Problem, router } from "chassis";
+import type { Context, MiddlewareHandler } from "hono";
+import { EdgeCache, type Found } from "./cache.ts";
+import { forward, forwardWhole, passBack } from "./forward.ts";
+import { home, pagePolicy } from "./home.ts";
+import { network, SlidingWindow } from "./limiter.ts";
+import { asked } from "./paths.ts";
+import { Readiness } from "./readiness.ts";
+import { behind, type Way, ways } from "./ways.ts";
+
+/** What the gateway keeps: nothing that is missed after a restart. */
+export interface Memory {
+  cache: EdgeCache;
+  readiness: Readiness;
+  /** Shares of callers with a token, and of addresses without; absent where nothing is limited. */
+  limits: { token?: SlidingWindow; guest?: SlidingWindow };
+}
+
+type E = Env<Memory>;
+
+const minute = 60_000;
+// Far above what one shop's clients ask for; a deployment sets its own.
+const generous = 1_000_000;
+
+export function memory(config: Config): Memory {
+  const window = (name: string): SlidingWindow | undefined => {
+    const limit = integer(config, name, generous);
+    return limit === 0 ? undefined : new SlidingWindow(limit, minute);
+  };
+  return {
+    cache: new EdgeCache(),
+    readiness: new Readiness(),
+    limits: { token: window("RATE_LIMIT_TOKEN"), guest: window("RATE_LIMIT_GUEST") },
+  };
+}
+
+export const bodyLimits = Object.fromEntries(ways.flatMap(({ path, most }) => (most ? [[path, most]] : [])));
+export const ownCredentials = ways.filter((way) => way.ownCredentials).map(({ path }) => path);
+
+/** Readiness: every service behind the gateway, and the broker. */
+export const checks = Object.fromEntries(
+  [...behind, "broker"].map((name) => [
+    name,
+    async (kit: Kit<Memory>): Promise<void> => {
+      const state = (await kit.store.readiness.states(kit)).find((one) => one.name === name);
+      if (!state?.up) throw new Error(state?.detail ?? "it is not known");
+    },
+  ]),
+);
+
+const protection: [string, string][] = [
+  ["content-security-policy", "default-src 'none'; frame-ancestors 'none'"],
+  ["cross-origin-resource-policy", "same-origin"],
+  ["cross-origin-opener-policy", "same-origin"],
+  ["referrer-policy", "no-referrer"],
+  ["x-content-type-options", "nosniff"],
+  ["x-frame-options", "DENY"],
+];
+
+/** Fills in the security headers that an answer does not set itself, refusals and failures included. */
+const secured: MiddlewareHandler<E> = async (c, next) => {
+  await next();
+  const { headers } = c.res;
+  for (const [name, value] of protection) if (!headers.has(name)) headers.set(name, value);
+  if (c.var.kit.config.publicUrl.startsWith("https:"))
+    headers.set("strict-transport-security", "max-age=31536000");
+};
+
+export const edgeMiddleware = [secured];
+
+/** Gives every client its share: by caller with a token, by network without. */
+const limited: MiddlewareHandler<E> = async (c, next) => {
+  const { caller, kit } = c.var;
+  const window = caller.kind === "guest" ? kit.store.limits.guest : kit.store.limits.token;
+  if (window === undefined) return next();
+  const client = caller.kind === "guest" ? network(c.env?.ip ?? "") : caller.id;
+  const { allowed, left, wait } = window.take(client, kit.now());
+  const headers = {
+    "ratelimit-policy": `"default";q=${window.limit};w=60`,
+    ratelimit: `"default";r=${left};t=${wait}`,
+  };
+  if (!allowed) {
+    throw new Problem(429, {
+      code: "too-many-requests",
+      detail: `At most ${window.limit} requests a minute: wait ${wait} s`,
+      headers: { ...headers, "retry-after": String(wait) },
+    });
+  }
+  await next();
+  for (const [name, value] of Object.entries(headers)) c.res.headers.set(name, value);
+};
+
+async function front(c: Context<E>): Promise<Response> {
+  const states = await c.var.kit.store.readiness.states(c.var.kit);
+  return c.html(home(states), 200, { "content-security-policy": pagePolicy, "cache-control": "no-store" });
+}
+
+const onTheWay = (way: Way) => {
+  const inside = (target: string): string => (target.startsWith("/api/") ? target.slice(4) : target);
+  const { cached } = way;
+
+  return async (c: Context<E>): Promise<Response> => {
+    const { target, last } = asked(c.req.url);
+    const { cache } = c.var.kit.store;
+    if (c.req.method !== "GET" && c.req.method !== "HEAD") {
+      try {
+        return await passBack(c, await forward(c, way, { target: inside(target) }));
+      } finally {
+        // Also when no answer came: it may have had its effect.
+        if (way.changes) cache.forget(...way.changes(last));
+      }
+    }
+    if (!cached || (cached.for === "guests" && c.var.caller.kind !== "guest")) {
+      return passBack(c, await forward(c, way, { target: inside(target) }));
+    }
+    const found =
+      cache.fresh(target) ??
+      (await cache.get(target, cached.tags(last), (tag) => {
+        const headers: Record<string, string> = tag === undefined ? {} : { "if-none-match": tag };
+        return forwardWhole(c, way, { target: inside(target), headers, anonymous: true });
+      }));
+    return fromCache(c, found);
+  };
+};
+
+function fromCache(c: Context<E>, { status, headers: given, body, tag, how, age }: Found): Response {
+  const headers = new Headers(given);
+  headers.set("cache-status", `edge; ${how}`);
+  if (how.startsWith("hit")) headers.set("age", String(age));
+  if (tag !== undefined && isCurrent(c, tag)) {
+    headers.delete("content-type");
+    return new Response(null, { status: 304, headers });
+  }
+  return new Response(body, { status, headers });
+}
+
+export const edge = router<Memory>();
+edge.use(limited);
+edge.get("/", front);
+for (const way of ways) {
+  const go = onTheWay(way);
+  // Hono answers HEAD by GET.
+  for (const method of way.methods) edge.on(method, way.path, go);
+}
+for (const [path, methods] of Map.groupBy(
+  [...ways, { path: "/", methods: ["GET" as const] }],
+  ({ path }) => path,
+)) {
+  // A path that another one covers leaves the refusal to that one.
+  if (ways.some((way) => way.path !== path && covers(way.path, path))) continue;
+  const all = methods.flatMap((way) => way.methods);
+  const allow = (
+    all.includes("GET") ? ["GET", "HEAD", ...all.filter((method) => method !== "GET")] : all
+  ).join(", ");
+  edge.all(path, () => {
+    throw new Problem(405, {
+      code: "method-not-allowed",
+      detail: `Only ${allow} can be used here`,
+      headers: { allow },
+    });
+  });
+}
+
+function covers(pattern: string, path: string): boolean {
+  const wanted = pattern.split("/");
+  const given = path.split("/");
+  return (
+    wanted.length === given.length && wanted.every((part, at) => part === given[at] || part.startsWith(":"))
+  );
+}

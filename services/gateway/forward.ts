@@ -1,0 +1,195 @@
+import { type Env, Problem } from "chassis";
+import type { Context } from "hono";
+import { InvocationAborted, InvocationTimeout, SidecarUnreachable } from "hono-dapr";
+import type { Answer } from "./cache.ts";
+import type { Way } from "./ways.ts";
+
+const patience = 15_000;
+/** Bodies of at most so many bytes are read before they are sent on: cheaper than a stream, and they are small. */
+const small = 64 * 1024;
+
+const passedOn = [
+  "authorization",
+  "idempotency-key",
+  "if-match",
+  "if-none-match",
+  "order-key",
+  "content-type",
+  "accept",
+  "accept-language",
+  "last-event-id",
+  "prefer",
+  "tracestate",
+];
+
+/** Headers of one connection only (RFC 9110 section 7.6.1), those that are made here, and the sidecar's. */
+const notPassedBack = new Set([
+  "connection",
+  "keep-alive",
+  "proxy-authenticate",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+  "content-length",
+  "content-encoding",
+  "date",
+  "server",
+  "traceparent",
+  "tracestate",
+]);
+
+/** A request on its way to a service. */
+export interface Onward {
+  /** The service's own path, with the query. */
+  target: string;
+  /** Headers besides those that every request carries on. */
+  headers?: Record<string, string>;
+  /** Sends no header of the client's but what the answer cannot depend on. */
+  anonymous?: boolean;
+}
+
+/**
+ * Sends a request to the service that a way leads to, and gives its answer as it is. It is sent once, whatever
+ * happens: a POST that got no answer may have had its effect.
+ * @throws {Problem} 503 when the service cannot be reached, 504 when it does not answer in time, 502 when what
+ * answers is not the service
+ */
+export async function forward<S>(
+  c: Context<Env<S>>,
+  way: Way,
+  { target, headers, anonymous }: Onward,
+): Promise<Response> {
+  const { kit } = c.var;
+  const reading = c.req.method === "GET" || c.req.method === "HEAD";
+  try {
+    const limit = way.patience ?? patience;
+    const answer = await kit.sidecar.fetch(`http://${way.service}${target}`, {
+      method: reading ? "GET" : c.req.method,
+      headers: { ...headersOnward(c, way, anonymous), ...headers },
+      body: reading ? undefined : await bodyOf(c.req.raw),
+      timeout: limit,
+      // Who stops listening must not leave a stream open behind them; anything shorter ends by itself.
+      ...(way.follows ? { signal: c.req.raw.signal } : {}),
+    });
+    if (answer.status >= 400) await refuseSidecars(answer, way);
+    return answer;
+  } catch (error) {
+    throw problemOf(error, way, reading);
+  }
+}
+
+/**
+ * As {@link forward}, for an answer that is wanted as a whole.
+ * @throws {Problem} also when the answer breaks off or does not come to an end in time
+ */
+export async function forwardWhole<S>(c: Context<Env<S>>, way: Way, onward: Onward): Promise<Answer> {
+  const answer = await forward(c, way, onward);
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(timedOut(way, "")), way.patience ?? patience);
+  });
+  try {
+    const body = await Promise.race([answer.arrayBuffer(), late]);
+    return { status: answer.status, headers: headersBack(answer), body };
+  } catch (error) {
+    throw error instanceof Problem ? error : unavailable(way, "");
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The answer as the client gets it. */
+export async function passBack<S>(c: Context<Env<S>>, answer: Response): Promise<Response> {
+  const headers = headersBack(answer);
+  if (c.req.method === "HEAD") {
+    await answer.body?.cancel();
+    return new Response(null, { status: answer.status, headers });
+  }
+  return new Response(answer.body, { status: answer.status, headers });
+}
+
+function headersBack(answer: Response): Headers {
+  const headers = new Headers();
+  for (const [name, value] of answer.headers) {
+    if (!notPassedBack.has(name) && !name.startsWith("dapr-")) headers.append(name, value);
+  }
+  return headers;
+}
+
+function headersOnward<S>(c: Context<Env<S>>, way: Way, anonymous = false): Record<string, string> {
+  const { headers } = c.req.raw;
+  const sent: Record<string, string> = { traceparent: c.var.trace, "accept-encoding": "identity" };
+  if (way.path.startsWith("/api/")) sent["x-forwarded-prefix"] = "/api";
+  if (anonymous) return sent;
+  for (const name of passedOn) {
+    const value = headers.get(name);
+    if (value !== null) sent[name] = value;
+  }
+  const { publicUrl } = c.var.kit.config;
+  sent["x-forwarded-proto"] = publicUrl.startsWith("https:") ? "https" : "http";
+  sent["x-forwarded-host"] = headers.get("host") ?? new URL(publicUrl).host;
+  // What the client says about that is not believed: there is no proxy before this one that we know of.
+  if (c.env?.ip) sent["x-forwarded-for"] = c.env.ip;
+  return sent;
+}
+
+async function bodyOf(request: Request): Promise<RequestInit["body"]> {
+  const length = request.headers.get("content-length");
+  if (length === null || Number(length) > small) return request.body ?? undefined;
+  return length === "0" ? undefined : request.arrayBuffer();
+}
+
+/** A sidecar answers in place of a service that it cannot reach; what it says is not for clients. */
+async function refuseSidecars(answer: Response, { service }: Way): Promise<void> {
+  const type = answer.headers.get("content-type") ?? "";
+  if (type.startsWith("application/problem+json")) return;
+  // Refusals of the OpenID Provider have a form of their own (RFC 6749).
+  if (service === "identity" && answer.status < 500) return;
+  const text = await answer.text();
+  throw new SidecarRefused(answer.status, text);
+}
+
+class SidecarRefused extends Error {
+  readonly status: number;
+  constructor(status: number, text: string) {
+    super(text.slice(0, 1_000));
+    this.status = status;
+  }
+}
+
+function timedOut({ service }: Way, unsure: string): Problem {
+  return new Problem(504, {
+    code: "timed-out",
+    detail: `The ${service} service did not answer in time.${unsure}`,
+  });
+}
+
+function unavailable({ service }: Way, unsure: string): Problem {
+  return new Problem(503, {
+    code: "service-unavailable",
+    detail: `The ${service} service cannot be reached right now.${unsure}`,
+    headers: { "retry-after": "2" },
+  });
+}
+
+function problemOf(error: unknown, way: Way, reading: boolean): unknown {
+  const unsure = reading
+    ? ""
+    : " What you asked for may have happened: an Idempotency-Key makes it safe to repeat.";
+  if (error instanceof InvocationTimeout) return timedOut(way, unsure);
+  if (error instanceof SidecarUnreachable) return unavailable(way, unsure);
+  if (error instanceof InvocationAborted)
+    return new Problem(503, { code: "aborted", detail: "The client went away" });
+  if (error instanceof SidecarRefused) {
+    if (/timeout|deadline exceeded/i.test(error.message)) return timedOut(way, unsure);
+    if (/ERR_DIRECT_INVOKE|ERR_HEALTH_NOT_READY/.test(error.message) && error.status >= 500)
+      return unavailable(way, unsure);
+    return new Problem(502, {
+      code: "bad-answer",
+      detail: `The ${way.service} service did not answer as it should.${unsure}`,
+    });
+  }
+  return error;
+}

@@ -1,0 +1,16 @@
+import { router, service } from "chassis";
+import { bodyLimits, checks, edge, edgeMiddleware, type Memory, memory, ownCredentials } from "./edge.ts";
+import { reactions } from "./reactions.ts";
+
+export default service<Memory>({
+  name: "gateway",
+  memory,
+  // Nobody calls the gateway through its sidecar; what it offers is its public face.
+  routes: router<Memory>(),
+  edge,
+  edgeMiddleware,
+  reactions,
+  checks,
+  bodyLimits,
+  ownCredentials,
+});

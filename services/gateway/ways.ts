@@ -1,0 +1,92 @@
+import { ofCatalog, ofIdentity, ofProduct, ofProducts, ofStock, type Tag } from "./tags.ts";
+
+export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+
+/** One way in: a path, who answers it, and what may be done there. What is not listed is not forwarded. */
+export interface Way {
+  /** As Hono writes it; the part behind `/api` is the service's own path. */
+  path: string;
+  service: string;
+  methods: Method[];
+  /** How long to wait for the beginning of an answer, in milliseconds. */
+  patience?: number;
+  /** Its GET may be answered from the edge cache, as long as the service's `Cache-Control` allows. */
+  cached?: {
+    /** `guests`: whoever shows a token gets an answer of their own. `everyone`: the answer is the same for all. */
+    for: "everyone" | "guests";
+    /** What the answer is about. */
+    tags(id: string): Tag[];
+  };
+  /** What any other method than GET may have changed, whatever came back. */
+  changes?(id: string): Tag[];
+  /** The most bytes of a body, where it is not 1 MiB. */
+  most?: number;
+  /** Credentials are its own, not a token. */
+  ownCredentials?: boolean;
+  /** The answer goes on for as long as the client listens. */
+  follows?: boolean;
+}
+
+const everything = (tags: (id: string) => Tag[]) => ({ for: "everyone" as const, tags });
+const uploading = 10 * 60_000;
+
+// The last segment of a path that has a parameter is handed to `tags` and `changes`, decoded.
+export const ways: Way[] = [
+  {
+    path: "/.well-known/openid-configuration",
+    service: "identity",
+    methods: ["GET"],
+    cached: everything(() => [ofIdentity]),
+  },
+  { path: "/jwks", service: "identity", methods: ["GET"], cached: everything(() => [ofIdentity]) },
+  { path: "/token", service: "identity", methods: ["POST"], ownCredentials: true },
+
+  {
+    path: "/api/products",
+    service: "catalog",
+    methods: ["GET", "POST"],
+    cached: everything(() => [ofCatalog, ofProducts]),
+    changes: () => [ofProducts],
+  },
+  {
+    path: "/api/products/import",
+    service: "catalog",
+    methods: ["POST"],
+    patience: uploading,
+    most: 64 * 1024 * 1024,
+    changes: () => [ofCatalog],
+  },
+  {
+    path: "/api/products/:sku",
+    service: "catalog",
+    methods: ["GET", "PUT", "PATCH", "DELETE"],
+    cached: everything((sku) => [ofCatalog, ofProduct(sku)]),
+    changes: (sku) => [ofProduct(sku), ofProducts],
+  },
+  {
+    path: "/api/categories",
+    service: "catalog",
+    methods: ["GET"],
+    cached: everything(() => [ofCatalog, ofProducts]),
+  },
+
+  {
+    path: "/api/stock/:sku",
+    service: "inventory",
+    methods: ["GET", "PUT"],
+    cached: { for: "guests", tags: (sku) => [ofStock(sku)] },
+    changes: (sku) => [ofStock(sku)],
+  },
+
+  { path: "/api/orders", service: "orders", methods: ["GET", "POST"] },
+  { path: "/api/orders/:id", service: "orders", methods: ["GET"] },
+  { path: "/api/orders/:id/events", service: "orders", methods: ["GET"], follows: true },
+  { path: "/api/orders/:id/cancel", service: "orders", methods: ["POST"] },
+
+  { path: "/api/payments/ledger", service: "payments", methods: ["GET"] },
+  { path: "/api/payments/:orderId", service: "payments", methods: ["GET"] },
+  { path: "/api/payments/:orderId/refunds", service: "payments", methods: ["POST"] },
+];
+
+/** The services that are behind the gateway. */
+export const behind: string[] = [...new Set(ways.map(({ service }) => service))];
