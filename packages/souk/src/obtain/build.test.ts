@@ -1,10 +1,12 @@
-import { beforeEach, describe, expect, test } from "bun:test";
+import { afterAll, beforeEach, describe, expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { watch } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { readSource } from "./build.ts";
 import { obtainDapr } from "./dapr.ts";
-import { fakeProgram, otherProcess, type Sandbox, sandbox, script } from "./fixtures.ts";
+import { fakeProgram, otherProcess, removeSandboxes, type Sandbox, sandbox, script } from "./fixtures.ts";
+
+afterAll(removeSandboxes);
 
 const patience = { answer: 1000, stall: 1000, retry: 1, progress: 0 };
 let box: Sandbox;

@@ -1,11 +1,13 @@
-import { afterEach, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Cache, cacheFolder } from "./cache.ts";
-import { otherProcess, type Releases, releases, sandbox, untilSaid } from "./fixtures.ts";
+import { otherProcess, type Releases, releases, removeSandboxes, sandbox, untilSaid } from "./fixtures.ts";
 import { withLock } from "./lock.ts";
 import { releaseTarget } from "./release.ts";
 import { silent } from "./types.ts";
+
+afterAll(removeSandboxes);
 
 test("the folder: SOUK_CACHE, else the system's place for caches", () => {
   expect(cacheFolder({ SOUK_CACHE: "/a", XDG_CACHE_HOME: "/b", HOME: "/c" })).toBe("/a");

@@ -1,5 +1,4 @@
 /** What the tests of this folder share: fake programs, a file server with faults, and a folder of their own. */
-import { afterAll } from "bun:test";
 import { createHash } from "node:crypto";
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -20,9 +19,10 @@ export interface Sandbox {
 }
 
 const sandboxes: string[] = [];
-afterAll(() => {
+/** For afterAll of every file that makes some. */
+export function removeSandboxes(): void {
   for (const root of sandboxes.splice(0)) rmSync(root, { recursive: true, force: true });
-});
+}
 
 export function sandbox(version = "1.18.2"): Sandbox {
   const root = mkdtempSync(join(tmpdir(), "souk-obtain-"));

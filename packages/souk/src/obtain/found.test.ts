@@ -1,9 +1,11 @@
-import { describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { obtainDapr } from "./dapr.ts";
-import { fakeProgram, sandbox } from "./fixtures.ts";
+import { fakeProgram, removeSandboxes, sandbox } from "./fixtures.ts";
 import { findProgram } from "./found.ts";
 import { parseVersion, within } from "./versions.ts";
+
+afterAll(removeSandboxes);
 
 describe("a runtime that is here already", () => {
   test("DAPR_PATH comes before runtimePath, PATH and ~/.dapr/bin", async () => {

@@ -1,9 +1,11 @@
-import { beforeEach, describe, expect, test } from "bun:test";
+import { afterAll, beforeEach, describe, expect, test } from "bun:test";
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Sandbox, sandbox, script } from "./fixtures.ts";
+import { removeSandboxes, type Sandbox, sandbox, script } from "./fixtures.ts";
 import { durableRedis, obtainRedis } from "./redis.ts";
 import { parseDependencies, readDistribution } from "./redis-apt.ts";
+
+afterAll(removeSandboxes);
 
 let box: Sandbox;
 beforeEach(() => {

@@ -1,10 +1,20 @@
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { obtainDapr } from "./dapr.ts";
-import { archiveOf, type Releases, releases, type Sandbox, sandbox, sha256Of } from "./fixtures.ts";
+import {
+  archiveOf,
+  type Releases,
+  releases,
+  removeSandboxes,
+  type Sandbox,
+  sandbox,
+  sha256Of,
+} from "./fixtures.ts";
 import { releaseTarget } from "./release.ts";
 import { CannotObtain, ChecksumMismatch } from "./types.ts";
+
+afterAll(removeSandboxes);
 
 const asset = `daprd_${releaseTarget()}.tar.gz`;
 const patience = { answer: 2000, stall: 2000, retry: 1, progress: 0 };
