@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { type TestService, testService } from "chassis/testing";
 import { type Db, openSqlite, outbox } from "drizzle-outbox";
 import { createLocalJWKSet, decodeProtectedHeader, type JSONWebKeySet, jwtVerify } from "jose";
-import { staffScopes } from "./scopes.ts";
+import { staffScopes } from "./provider/scopes.ts";
 import service from "./service.ts";
 import type { Client, Store } from "./store.ts";
 

@@ -3,8 +3,8 @@ import { chmod, mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Commit } from "chassis";
 import * as v from "valibot";
-import { staffScopes } from "../scopes.ts";
 import type { Client, Store } from "../store.ts";
+import { staffScopes } from "./scopes.ts";
 import { digest, holds } from "./secret.ts";
 
 export const developmentClientId = "development";

@@ -2,12 +2,12 @@ import type { Commit, Kit } from "chassis";
 import { Problem } from "chassis";
 import type { JWK } from "jose";
 import type { Provider } from "oidc-provider";
-import { staffScopes } from "../scopes.ts";
 import type { Client, Store } from "../store.ts";
 import { bridge } from "./bridge.ts";
 import { developmentClient, developmentClientId } from "./development.ts";
 import { publicPart, signingKeys } from "./keys.ts";
 import { createProvider } from "./provider.ts";
+import { staffScopes } from "./scopes.ts";
 
 /** The provider as the routes use it. Its signing keys are there from the first use on, not from the start. */
 export interface Issuer {

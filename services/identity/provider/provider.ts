@@ -1,8 +1,8 @@
 import type { Log } from "chassis";
 import type { JWK } from "jose";
 import type { Adapter, AdapterPayload, Provider } from "oidc-provider";
-import { staffScopes } from "../scopes.ts";
 import type { Client } from "../store.ts";
+import { staffScopes } from "./scopes.ts";
 import { holds } from "./secret.ts";
 
 const tokenSeconds = 600;
