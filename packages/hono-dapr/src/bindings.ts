@@ -1,5 +1,5 @@
 import { type CallOptions, type Client, call, post } from "./client.ts";
-import type { Callback } from "./subscriptions.ts";
+import type { Callback } from "./handlers.ts";
 
 /** What an output binding answered. */
 export interface BindingAnswer {

@@ -2,6 +2,7 @@ import type { Hono } from "hono";
 import { type Binding, outputBinding } from "./bindings.ts";
 import { type Client, call, discard, type Fetch } from "./client.ts";
 import { type Configuration, configurationStore, type Watchers } from "./configuration.ts";
+import type { Callback, Subscription } from "./handlers.ts";
 import { type ReadyOptions, untilReady } from "./health.ts";
 import { type InvokeFetch, invoker } from "./invoke.ts";
 import { type Jobs, jobsOf } from "./jobs.ts";
@@ -9,12 +10,7 @@ import { type Publisher, publisher } from "./publish.ts";
 import type { StandardSchemaV1 } from "./schema.ts";
 import { type Secrets, secretStore } from "./secrets.ts";
 import { type State, stateStore } from "./state.ts";
-import {
-  type Callback,
-  type Subscription,
-  type SubscriptionsOptions,
-  subscriptionsApp,
-} from "./subscriptions.ts";
+import { type SubscriptionsOptions, subscriptionsApp } from "./subscriptions.ts";
 
 export interface DaprOptions {
   /** The sidecar's HTTP address. Default: `DAPR_HTTP_ENDPOINT`, else `http://127.0.0.1:<DAPR_HTTP_PORT or 3500>`. */

@@ -12,13 +12,6 @@ export {
   SidecarUnreachable,
 } from "./errors.ts";
 export { type CloudEvent, type EventOptions, type EventType, event, type NewEvent } from "./event.ts";
-export type { ReadyOptions } from "./health.ts";
-export type { InvokeFetch, InvokeInit } from "./invoke.ts";
-export { type JobOptions, type Jobs, onJob } from "./jobs.ts";
-export type { PublishableEvent, Published, Publisher, PublishOptions } from "./publish.ts";
-export type { InferInput, InferOutput, SchemaIssue, StandardSchemaV1 } from "./schema.ts";
-export type { Secrets } from "./secrets.ts";
-export type { SetOptions, State, Stored, Update, UpdateOptions } from "./state.ts";
 export {
   type Callback,
   type DeadLetter,
@@ -31,7 +24,14 @@ export {
   type Received,
   type Subscription,
   type SubscriptionOptions,
-  type SubscriptionsOptions,
-} from "./subscriptions.ts";
+} from "./handlers.ts";
+export type { ReadyOptions } from "./health.ts";
+export type { InvokeFetch, InvokeInit } from "./invoke.ts";
+export { type JobOptions, type Jobs, onJob } from "./jobs.ts";
+export type { PublishableEvent, Published, Publisher, PublishOptions } from "./publish.ts";
+export type { InferInput, InferOutput, SchemaIssue, StandardSchemaV1 } from "./schema.ts";
+export type { Secrets } from "./secrets.ts";
+export type { SetOptions, State, Stored, Update, UpdateOptions } from "./state.ts";
+export type { SubscriptionsOptions } from "./subscriptions.ts";
 export { appToken } from "./token.ts";
 export { childTraceparent, newTraceparent, parseTraceparent, type Traceparent } from "./traceparent.ts";

@@ -1,7 +1,7 @@
 import { asJson } from "./bindings.ts";
 import { type Client, call, discard, post, request } from "./client.ts";
 import { errorOf } from "./errors.ts";
-import type { Callback } from "./subscriptions.ts";
+import type { Callback } from "./handlers.ts";
 
 /** When a job runs, and with what. One of `schedule` and `dueTime` is needed. */
 export interface JobOptions {

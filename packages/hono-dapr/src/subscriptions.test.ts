@@ -262,9 +262,76 @@ describe("a dead letter", () => {
         type: "order.placed",
         topic: "first",
         reason: "too old",
-        event: placed(undefined, { topic: "orders" }),
+        event: placed(undefined, { topic: "first" }),
       },
       { id: "e-2", type: "order.placed", topic: "first", reason: undefined, event: own },
     ]);
+  });
+
+  test("is handed over whatever it is, and does not come back", async () => {
+    const letters: unknown[] = [];
+    const keep = onDeadLetter("orders", (letter) => void letters.push(letter.event.data));
+    const own = app([keep], { defaults: { deadLetter: "orders" } });
+    expect((await own.deliver("nonsense")).body).toEqual({ status: "SUCCESS" });
+    expect(letters).toEqual(["nonsense"]);
+    const dropping = app([onAny("orders", () => drop("no"))], { defaults: { deadLetter: "orders" } });
+    expect((await dropping.deliver(placed())).body).toEqual({ status: "SUCCESS" });
+    expect([...own.sent, ...dropping.sent]).toEqual([]);
+  });
+});
+
+describe("a topic for retries", () => {
+  const options = { deadLetter: "dead", bulk: true, retry: "orders-retry" };
+  const fails = () => {
+    throw new Error("no");
+  };
+
+  test("is declared with the dead letters of those that use it, and without bulk", async () => {
+    const { routes } = app([on(OrderPlaced, fails, options)]);
+    expect(await (await routes.request("/dapr/subscribe")).json()).toContainEqual({
+      pubsubname: "pubsub",
+      topic: "orders-retry",
+      routes: { default: "/_events/orders-retry" },
+      deadLetterTopic: "dead",
+    });
+    const unused = app([on(OrderPlaced, fails, { retry: "orders-retry" })]);
+    expect(await (await unused.routes.request("/dapr/subscribe")).json()).toHaveLength(1);
+  });
+
+  test("takes the events of a batch that failed, once the broker has them", async () => {
+    const { deliver, sent } = app([on(OrderPlaced, fails, options)]);
+    expect((await deliver(batch([placed()]))).body).toEqual({
+      statuses: [{ entryId: "entry-0", status: "SUCCESS" }],
+    });
+    expect(sent[0]?.path).toBe("/v1.0/publish/bulk/pubsub/orders-retry");
+    expect(sent[0]?.body[0]?.event).toEqual({ ...placed(), retryof: "orders" });
+    const refused = app([on(OrderPlaced, fails, options)], { refuse: true });
+    expect((await refused.deliver(batch([placed()]))).body).toEqual({
+      statuses: [{ entryId: "entry-0", status: "RETRY" }],
+    });
+    // Alone, an event holds up nobody.
+    expect((await deliver(placed())).body).toEqual({ status: "RETRY" });
+  });
+
+  test("hands them to the handler of the topic they come from", async () => {
+    const seen: unknown[] = [];
+    const { routes } = app([on(OrderPlaced, ({ topic, raw }) => seen.push([topic, raw]), options)]);
+    const post = async (body: unknown) =>
+      (await routes.request("/_events/orders-retry", { method: "POST", body: JSON.stringify(body) })).json();
+    expect(await post({ ...placed(), topic: "orders-retry", retryof: "orders" })).toEqual({
+      status: "SUCCESS",
+    });
+    expect(seen).toEqual([["orders", { ...placed(), topic: "orders" }]]);
+    expect(await post({ ...placed(), retryof: "gone" })).toEqual({ status: "SUCCESS" });
+    expect(seen).toHaveLength(1);
+  });
+
+  test("cannot be one that is used otherwise", () => {
+    const other = event("other", "x", v.unknown());
+    const two = [on(OrderPlaced, fails, options), on(other, fails, { ...options, deadLetter: "else" })];
+    expect(() => app(two)).toThrow("cannot be used for retries");
+    expect(() => app([on(OrderPlaced, fails, { ...options, retry: "orders" })])).toThrow(
+      "cannot be used for retries",
+    );
   });
 });

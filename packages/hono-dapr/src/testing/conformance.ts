@@ -84,6 +84,7 @@ const Single = event("single", "task", task);
 const Bulk = event("bulk", "task", task);
 const Plain = event("plain", "task", task);
 const Parked = event("parked", "task", task);
+const Odd = event("odd topic/é+50%:*", "task", task);
 const Late = event("late", "task", task);
 const anything = schema((value): value is unknown => value !== undefined);
 const MalformedSingle = event("single", "task", anything);
@@ -163,6 +164,7 @@ export function conformance(name: string, open: () => Promise<World>, runner: Ru
               on(Single, handle, { deadLetter: "single-dead" }),
               on(Bulk, handle, { deadLetter: "bulk-dead", bulk: { max: 20, waitMs: 50 } }),
               on(Plain, handle),
+              on(Odd, handle),
               on(Parked, handle, {
                 deadLetter: "bulk-dead",
                 bulk: { max: 20, waitMs: 20 },
@@ -351,6 +353,15 @@ export function conformance(name: string, open: () => Promise<World>, runner: Ru
         const [fine, flaky] = [Plain.of({}), Plain.of({ fail: 1 })];
         await caller.publishEvents("plain", [fine, flaky]);
         await eventually("both are done", () => attempts(fine.id) === 1 && attempts(flaky.id) === 2);
+      });
+
+      test("come through topics of any name", async () => {
+        const odd = Odd.of({});
+        await caller.publishEvents(Odd.topic, [odd]);
+        await caller.publish(Odd, {}, { subject: odd.id });
+        const both = () => deliveries.filter(({ id, subject }) => id === odd.id || subject === odd.id);
+        await eventually("both arrive", () => both().length === 2);
+        for (const { topic } of both()) expect(topic).toBe(Odd.topic);
       });
 
       test("are published one by one, and many at once", async () => {

@@ -1,0 +1,3 @@
+/** An error as daprd answers it. */
+export const problem = (status: number, errorCode: string, message: string): Response =>
+  Response.json({ errorCode, message }, { status });
