@@ -30,7 +30,7 @@ const rooms: Record<string, Room> = {
   },
   "reactions.ts": {
     says: "events in: topic → command",
-    may: ["chassis", "type:drizzle-outbox", "./*", "type:*"],
+    may: ["chassis", "valibot", "./*", "type:*"],
   },
   "store.ts": {
     says: "its tables, loads and saves",

@@ -124,8 +124,8 @@ function noProxy() {
   return [...(given ? [given] : []), "localhost", "127.0.0.1", "::1"].join(",");
 }
 
-/** Checks Node, installs, and runs the command line of the shop with `args`; ends with its exit code. */
-export function launch(args) {
+/** Checks Node, installs, and runs a script on Bun (the command line of the shop) with `args`; ends with its exit code. */
+export function launch(args, script = "packages/souk/src/cli.ts") {
   const [major] = process.versions.node.split(".");
   if (Number(major) < OLDEST_NODE) {
     fail(
@@ -134,7 +134,7 @@ export function launch(args) {
   }
   install();
   // The runner holds the other end of the last pipe: it stops everything when this process is killed.
-  const child = spawn(findBun(), [path.join(root, "packages/souk/src/cli.ts"), ...args], {
+  const child = spawn(findBun(), [path.join(root, script), ...args], {
     stdio: ["inherit", "inherit", "inherit", "pipe"],
     // The shop's own ports are never behind a proxy.
     env: { ...process.env, NO_PROXY: noProxy(), no_proxy: noProxy(), SOUK_PARENT_FD: "3" },

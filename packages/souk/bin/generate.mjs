@@ -1,0 +1,19 @@
+#!/usr/bin/env node
+// Generates what follows from the code of every service: its contract files, or its next migration.
+import fs from "node:fs";
+import { launch } from "./launch.mjs";
+
+const scripts = {
+  contracts: "packages/chassis/src/contract.ts",
+  migrations: "packages/drizzle-outbox/src/generate.ts",
+};
+const [what = "", ...flags] = process.argv.slice(2);
+if (!(what in scripts)) {
+  console.error(`Say what to generate: ${Object.keys(scripts).join(" or ")}`);
+  process.exit(1);
+}
+const services = fs
+  .readdirSync("services")
+  .map((name) => `services/${name}`)
+  .filter((folder) => what !== "migrations" || fs.existsSync(`${folder}/store.ts`));
+launch([...services, ...flags], scripts[what]);
