@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, spyOn, test } from "bun:test";
 import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { pack } from "../pack.ts";
 import { dapr } from "./index.ts";
 
 const NAMES = [
@@ -87,41 +88,45 @@ describe("the package", () => {
     }
   });
 
-  test("works on Node", async () => {
-    const folder = mkdtempSync(join(tmpdir(), "hono-dapr-node-"));
+  test("works on Node as it is published, with its types", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "hono-dapr-pack-"));
+    const modules = join(folder, "node_modules");
     try {
-      const main = join(folder, "main.mjs");
-      writeFileSync(
-        main,
-        `import { dapr, event, on } from ${JSON.stringify(join(import.meta.dir, "index.ts"))};
-         import { fakeSidecar } from ${JSON.stringify(join(import.meta.dir, "testing/index.ts"))};
-         const any = { "~standard": { version: 1, vendor: "x", validate: (value) => ({ value }) } };
-         const Hello = event("hellos", "hello", any);
-         const fake = fakeSidecar();
-         const got = [];
-         await fake.start("a", fake.sidecar("a").subscriptions([on(Hello, ({ data }) => got.push(data))]));
-         await fake.publish(Hello, [{ n: 1 }, { n: 2 }]);
-         await fake.settle();
-         const text = new TextEncoder();
-         const body = new ReadableStream({ start(c) { c.enqueue(text.encode("streamed")); c.close(); } });
-         await fake.start("echo", { fetch: async (r) => r.method === "POST" ? new Response(await r.text()) : new Response(null, { status: 404 }) });
-         const answer = await fake.sidecar("a").fetch("http://echo/x", { method: "POST", body });
-         const away = await dapr({ endpoint: "http://127.0.0.1:1" }).fetch("http://a/x").catch((error) => error.name);
-         console.log(JSON.stringify([got, await answer.text(), away]));`,
-      );
-      const built = await Bun.build({
-        entrypoints: [main],
-        target: "node",
-        outdir: folder,
-        naming: "bundle.mjs",
-      });
-      expect(built.success).toBe(true);
-      const node = Bun.spawn(["node", join(folder, "bundle.mjs")], { stdout: "pipe", stderr: "pipe" });
+      await pack(join(modules, "hono-dapr"));
+      symlinkSync(join(dirname(import.meta.dir), "../../node_modules/hono"), join(modules, "hono"));
+      const main = `
+        import { dapr, event, on } from "hono-dapr";
+        import { fakeSidecar } from "hono-dapr/testing";
+        const any = { "~standard": { version: 1, vendor: "x", validate: (value) => ({ value }) } };
+        const Hello = event("hellos", "hello", any);
+        const fake = fakeSidecar();
+        const got = [];
+        await fake.start("a", fake.sidecar("a").subscriptions([on(Hello, ({ data }) => got.push(data))]));
+        await fake.publish(Hello, [{ n: 1 }, { n: 2 }]);
+        await fake.settle();
+        const text = new TextEncoder();
+        const body = new ReadableStream({ start(c) { c.enqueue(text.encode("streamed")); c.close(); } });
+        const echo = async (r) => r.method === "POST" ? new Response(await r.text()) : new Response(null, { status: 404 });
+        await fake.start("echo", { fetch: echo });
+        const answer = await fake.sidecar("a").fetch("http://echo/x", { method: "POST", body });
+        const away = await dapr({ endpoint: "http://127.0.0.1:1" }).fetch("http://a/x").catch((error) => error.name);
+        console.log(JSON.stringify([got, await answer.text(), away]));`;
+      writeFileSync(join(folder, "main.mjs"), main);
+      const node = Bun.spawn(["node", join(folder, "main.mjs")], { stdout: "pipe", stderr: "pipe" });
       const [output, errors] = await Promise.all([
         new Response(node.stdout).text(),
         new Response(node.stderr).text(),
       ]);
       expect([output.trim(), errors]).toEqual(['[[{"n":1},{"n":2}],"streamed","SidecarUnreachable"]', ""]);
+      const types = await Bun.file(join(modules, "hono-dapr/dist/index.d.ts")).text();
+      expect(types).toContain("dapr");
+      const manifest = await Bun.file(join(modules, "hono-dapr/package.json")).json();
+      for (const { types, default: code } of Object.values<{ types: string; default: string }>(
+        manifest.exports,
+      )) {
+        expect(await Bun.file(join(modules, "hono-dapr", types)).exists()).toBe(true);
+        expect(await Bun.file(join(modules, "hono-dapr", code)).exists()).toBe(true);
+      }
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
