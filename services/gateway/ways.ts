@@ -70,6 +70,8 @@ export const ways: Way[] = [
     cached: everything(() => [ofCatalog, ofProducts]),
   },
 
+  // For staff: nothing of it is cached.
+  { path: "/api/stock", service: "inventory", methods: ["GET"] },
   {
     path: "/api/stock/:sku",
     service: "inventory",
