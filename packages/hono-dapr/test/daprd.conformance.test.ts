@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { type Infra, type Sidecar as Process, startInfra, startSidecar } from "../../souk/src/testing.ts";
+import { type Infra, type Sidecar as Process, startInfra, startSidecar } from "souk/testing";
 import { dapr } from "../src/index.ts";
 import { conformance, type World } from "../src/testing/conformance.ts";
 
