@@ -289,6 +289,15 @@ test("an event that is delivered again changes nothing", async () => {
   expect((await said("o-1")).map(({ type }) => type)).toEqual(["payment.authorised"]);
 });
 
+test("what is said after a call carries the trace of the order", async () => {
+  const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+  const order = { orderId: "o-1", total, payment: { method: "test", token: "tok_ok" } };
+  const event = { ...OrderReserved.of(order, { source: "orders", traceparent }), topic: "orders" };
+  await app.request("/_events/orders", { method: "POST", body: event });
+  await reaches("o-1", "authorised");
+  expect(await app.published()).toMatchObject([{ type: "payment.authorised", traceparent }]);
+});
+
 test("there are no books yet", async () => {
   expect(await ledger()).toEqual({ balanced: true, accounts: [] });
 });

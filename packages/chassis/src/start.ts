@@ -111,7 +111,10 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
   const jobs = Object.fromEntries(
     Object.entries(definition.jobs ?? {}).map(([kind, handle]) => [
       kind,
-      (job: { key: string; data: unknown; attempt: number }) => handle({ kind, key: job.key, data: job.data, attempt: job.attempt }, kit),
+      async ({ key, data: kept, attempt }: { key: string; data: unknown; attempt: number }) => {
+        const { data, trace } = kept as Traced;
+        return traced(await handle({ kind, key, data, attempt }, kit), trace);
+      },
     ]),
   );
   const background = data ? [data.box.relay(), ...(definition.jobs ? [data.box.work(jobs, { concurrency: definition.jobsAtOnce })] : [])] : [];
@@ -228,11 +231,21 @@ async function send(events: StoredEvent[], source: string, sidecar: Sidecar): Pr
   return { failed: results.flat() };
 }
 
-/** The change, with its events carrying the trace of what caused them. */
+/** A job's data as it is kept: with the trace of what caused the job. */
+interface Traced {
+  data?: unknown;
+  trace?: string;
+}
+
+/** The change, with its events and jobs carrying the trace of what caused them. */
 function traced(change: Change | undefined, trace: string | undefined): Change | undefined {
-  if (!change?.events?.length || trace === undefined) return change;
-  const events = change.events.map((event) => ({ ...event, headers: { traceparent: trace, ...event.headers } }));
-  return { ...change, events };
+  if (!change) return change;
+  const { events, jobs } = change;
+  return {
+    ...change,
+    events: trace === undefined ? events : events?.map((event) => ({ ...event, headers: { traceparent: trace, ...event.headers } })),
+    jobs: jobs?.map((job) => ("cancel" in job ? job : { ...job, data: { data: job.data, trace } satisfies Traced })),
+  };
 }
 
 function describe({ event, job }: { event?: StoredEvent; job?: { kind: string; key: string; attempt: number } }) {

@@ -74,7 +74,7 @@ export interface OutboxOptions {
   retain?: { inbox?: number; deadLetters?: number };
   /** Ms since 1970. */
   clock?(): number;
-  /** Told of what is tried again later: an event that was not sent, a job that threw. Ignored by default. */
+  /** Told of what is tried again later: an event that was not sent, a job that threw. Written to the console by default. */
   onError?(
     error: unknown,
     about: { event?: StoredEvent; job?: { kind: string; key: string; attempt: number } },
@@ -132,7 +132,11 @@ export function outbox(db: Db, options: OutboxOptions): Outbox {
   const engine = engineOf(db);
   const { dialect } = engine;
   const now = options.clock ?? Date.now;
-  const context: Context = { engine, now, onError: options.onError ?? (() => {}) };
+  const context: Context = {
+    engine,
+    now,
+    onError: options.onError ?? ((error, about) => console.error(error, about)),
+  };
   const source = engine.source(context);
   const relay = new Relay(context, source, options);
   const worker = new Worker(context, (change, ops) => save(change, ops));

@@ -8,14 +8,22 @@ export interface Imported {
   rejected: { line: number; sku: string; detail: string }[];
 }
 
-/** Imports the products of a retail file, each with the stock that the file's sales need. */
+/** Imports the products of a retail file, each with the stock that the file's sales need beside what is reserved already. */
 export async function importRetail(api: Api, file: string): Promise<Imported> {
-  return importProducts(api, plan(await readRetail(file)).products);
+  const { products } = plan(await readRetail(file));
+  const reserved = new Map<string, number>();
+  for await (const stock of api.all<{ sku: string; reserved: number }>("/api/stock")) reserved.set(stock.sku, stock.reserved);
+  return importProducts(
+    api,
+    products.map((product) =>
+      product.onHand === undefined ? product : { ...product, onHand: product.onHand + (reserved.get(product.sku) ?? 0) },
+    ),
+  );
 }
 
 const chunk = 500;
 
-export async function importProducts(api: Api, products: PlannedProduct[]): Promise<Imported> {
+async function importProducts(api: Api, products: PlannedProduct[]): Promise<Imported> {
   const progress = new Progress("import", products.length, "products");
   const result: Imported = { accepted: 0, rejected: [] };
   for (let start = 0; start < products.length; start += chunk) {
