@@ -39,6 +39,7 @@ export type Ask = (tag: string | undefined) => Promise<Answer>;
 
 interface Flight {
   about: Tag[];
+  everyone: boolean;
   /** Nothing that it is about has changed since it was asked. */
   holds: boolean;
   answer: Promise<Found>;
@@ -72,14 +73,15 @@ export class EdgeCache {
 
   /**
    * @param about what the answer will be about
+   * @param everyone the answer is for callers with a token, too: it must not vary by who asks
    * @throws what `ask` throws, unless there is a copy that helps over the outage
    */
-  async get(key: string, about: Tag[], ask: Ask): Promise<Found> {
+  async get(key: string, about: Tag[], ask: Ask, everyone = true): Promise<Found> {
     const fresh = this.fresh(key);
     if (fresh) return fresh;
     const before = this.#underWay.get(key);
     if (before) return before.answer;
-    const flight: Flight = { about, holds: true, answer: Promise.resolve({} as Found) };
+    const flight: Flight = { about, everyone, holds: true, answer: Promise.resolve({} as Found) };
     flight.answer = this.#fly(key, flight, ask).finally(() => {
       if (this.#underWay.get(key) === flight) this.#underWay.delete(key);
     });
@@ -117,12 +119,17 @@ export class EdgeCache {
       throw error;
     }
     if (answer.status === 304 && old) {
-      const renewed = { ...old, at: this.#now(), holdsUntil: this.#now() + sharedFor(answer.headers) };
+      const renewed = {
+        ...old,
+        at: this.#now(),
+        holdsUntil: this.#now() + sharedFor(answer.headers, flight.everyone),
+      };
       if (flight.holds) this.#keep(key, renewed);
       return this.#found(renewed, "fwd=stale");
     }
     const tag = answer.headers.get("etag") ?? undefined;
-    const seconds = answer.status === 200 && tag !== undefined ? sharedFor(answer.headers) : 0;
+    const seconds =
+      answer.status === 200 && tag !== undefined ? sharedFor(answer.headers, flight.everyone) : 0;
     if (tag === undefined || seconds === 0) return { ...answer, how: "fwd=uri-miss", age: 0 };
     const copy: Copy = {
       ...answer,
@@ -158,12 +165,16 @@ export class EdgeCache {
   }
 }
 
-/** How long a shared cache may keep an answer, in milliseconds (RFC 9111 section 4.2.1); 0: not at all. */
-export function sharedFor(headers: Headers): number {
+/**
+ * How long a shared cache may keep an answer, in milliseconds (RFC 9111 section 4.2.1); 0: not at all.
+ * @param everyone also for those who show a token; else the answer may vary by that
+ */
+export function sharedFor(headers: Headers, everyone = true): number {
   const control = headers.get("cache-control") ?? "";
   const vary = headers.get("vary");
   if (!/(^|[\s,])public\b/.test(control) || /no-store|no-cache|private/.test(control)) return 0;
-  if (headers.has("set-cookie") || (vary !== null && vary.toLowerCase() !== "accept-encoding")) return 0;
+  const varies = everyone ? /^accept-encoding$/i : /^(accept-encoding|authorization)$/i;
+  if (vary?.split(",").some((name) => !varies.test(name.trim())) || headers.has("set-cookie")) return 0;
   const seconds = /(?:^|[\s,])s-maxage=(\d+)/.exec(control) ?? /(?:^|[\s,])max-age=(\d+)/.exec(control);
   return Math.min(Number(seconds?.[1] ?? 0), 3_600) * 1000;
 }

@@ -115,10 +115,15 @@ const onTheWay = (way: Way) => {
     }
     const found =
       cache.fresh(target) ??
-      (await cache.get(target, cached.tags(last), (tag) => {
-        const headers: Record<string, string> = tag === undefined ? {} : { "if-none-match": tag };
-        return forwardWhole(c, way, { target: inside(target), headers, anonymous: true });
-      }));
+      (await cache.get(
+        target,
+        cached.tags(last),
+        (tag) => {
+          const headers: Record<string, string> = tag === undefined ? {} : { "if-none-match": tag };
+          return forwardWhole(c, way, { target: inside(target), headers, anonymous: true });
+        },
+        cached.for === "everyone",
+      ));
     return fromCache(c, found);
   };
 };

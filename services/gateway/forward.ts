@@ -22,7 +22,10 @@ const passedOn = [
   "tracestate",
 ];
 
-/** Headers of one connection only (RFC 9110 section 7.6.1), those that are made here, and the sidecar's. */
+/**
+ * Headers of one connection only (RFC 9110 section 7.6.1), those that are made here, and the sidecar's. Whether other
+ * sites may read an answer (CORS) is for the gateway to say, and it does not.
+ */
 const notPassedBack = new Set([
   "connection",
   "keep-alive",
@@ -76,6 +79,10 @@ export async function forward<S>(
     if (answer.status >= 400) await refuseSidecars(answer, way);
     return answer;
   } catch (error) {
+    kit.log.warn(
+      { service: way.service, trace: c.var.trace, err: String(error) },
+      "a service did not answer",
+    );
     throw problemOf(error, way, reading);
   }
 }
@@ -113,7 +120,7 @@ export async function passBack<S>(c: Context<Env<S>>, answer: Response): Promise
 function headersBack(answer: Response): Headers {
   const headers = new Headers();
   for (const [name, value] of answer.headers) {
-    if (!notPassedBack.has(name) && !name.startsWith("dapr-")) headers.append(name, value);
+    if (!notPassedBack.has(name) && !/^(dapr-|access-control-)/.test(name)) headers.append(name, value);
   }
   return headers;
 }
