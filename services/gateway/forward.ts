@@ -4,7 +4,8 @@ import { InvocationAborted, InvocationTimeout, SidecarUnreachable } from "hono-d
 import type { Answer } from "./cache.ts";
 import type { Way } from "./ways.ts";
 
-const patience = 15_000;
+// Reads take milliseconds; a change may have to wait for its turn.
+const patience = { reading: 10_000, changing: 15_000 };
 /** Bodies of at most so many bytes are read before they are sent on: cheaper than a stream, and they are small. */
 const small = 64 * 1024;
 
@@ -67,7 +68,7 @@ export async function forward<S>(
   const { kit } = c.var;
   const reading = c.req.method === "GET" || c.req.method === "HEAD";
   try {
-    const limit = way.patience ?? patience;
+    const limit = way.patience ?? (reading ? patience.reading : patience.changing);
     const answer = await kit.sidecar.fetch(`http://${way.service}${target}`, {
       method: reading ? "GET" : c.req.method,
       headers: { ...headersOnward(c, way, anonymous), ...headers },
@@ -95,7 +96,7 @@ export async function forwardWhole<S>(c: Context<Env<S>>, way: Way, onward: Onwa
   const answer = await forward(c, way, onward);
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(timedOut(way, "")), way.patience ?? patience);
+    timer = setTimeout(() => reject(timedOut(way, "")), way.patience ?? patience.reading);
   });
   try {
     const body = await Promise.race([answer.arrayBuffer(), late]);

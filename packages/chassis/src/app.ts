@@ -101,8 +101,8 @@ function held<T>(ask: () => Promise<T>, ms: number, now: () => number): () => Pr
 
 /** @throws {Error} when committed events have been waiting to be sent */
 async function sending(box: Outbox): Promise<void> {
-  const { outbox, oldestOutboxAgeMs } = await box.pending();
-  if (oldestOutboxAgeMs > eventsWait) throw new Error(`${outbox} events wait to be sent, the oldest for ${Math.round(oldestOutboxAgeMs / 1000)} s`);
+  const { oldestOutboxAgeMs } = await box.pending();
+  if (oldestOutboxAgeMs > eventsWait) throw new Error(`events wait to be sent, the oldest for ${Math.round(oldestOutboxAgeMs / 1000)} s`);
 }
 
 /** Each dependency with its state; a dependency that is down says why. */
