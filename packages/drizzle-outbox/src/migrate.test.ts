@@ -1,11 +1,15 @@
 import { describe, expect, test } from "bun:test";
+import { spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { sql } from "drizzle-orm";
 import { dialects, empty, migrations, shop } from "../test/databases.ts";
+import { faults } from "./faults.ts";
 import { insert, migrate, outbox } from "./index.ts";
+
+const script = join(import.meta.dirname, "..", "test", "migrating.ts");
 
 for (const dialect of dialects)
   describe(`migrate on ${dialect}`, () => {
@@ -24,6 +28,35 @@ for (const dialect of dialects)
       const dbs = await Promise.all([0, 1, 2, 3].map(() => at.open()));
       await Promise.all(dbs.map((db) => migrate(db, migrations)));
       for (const db of dbs) expect(await names(db)).toEqual(["0000_init.sql"]);
+      await at.remove();
+    });
+
+    test("several processes at once too", async () => {
+      const at = await empty(dialect);
+      const moment = String(Date.now() + 500);
+      const ended = await Promise.all(
+        [0, 1, 2, 3].map(async () => {
+          const child = Bun.spawn([process.execPath, script, dialect, at.address, moment], {
+            stderr: "pipe",
+          });
+          return [await child.exited, await new Response(child.stderr).text()];
+        }),
+      );
+      expect(ended).toEqual([0, 1, 2, 3].map(() => [0, ""]));
+      expect(await names(await at.open())).toEqual(["0000_init.sql"]);
+      await at.remove();
+    });
+
+    test("what another did between the look and the lock is not done again", async () => {
+      const at = await empty(dialect);
+      const db = await at.open();
+      faults.at = () => {
+        faults.at = undefined;
+        expect(spawnSync(process.execPath, [script, dialect, at.address, "0"]).status).toBe(0);
+      };
+      await migrate(db, migrations);
+      expect(faults.at).toBeUndefined();
+      expect(await names(db)).toEqual(["0000_init.sql"]);
       await at.remove();
     });
 

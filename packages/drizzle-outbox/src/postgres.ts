@@ -72,6 +72,7 @@ export class PostgresEngine implements Engine {
       sql.unsafe<Applied[]>("select name, hash from outbox_migrations");
     const [known] = await this.sql.unsafe("select to_regclass('outbox_migrations') as name");
     if (known?.name && pick(await applied(this.sql)).length === 0) return;
+    fault("migrate: before lock");
     await this.sql.begin(async (tx) => {
       await tx.unsafe("select pg_advisory_xact_lock(hashtext('outbox_migrations'))");
       await tx.unsafe(

@@ -41,6 +41,7 @@ for (const dialect of dialects)
       const box = outbox(db, {
         async send(events) {
           sizes.push(events.length);
+          expect(new Set(events.map(({ key }) => key)).size).toBe(events.length);
           taken.push(...events);
         },
         ...options,

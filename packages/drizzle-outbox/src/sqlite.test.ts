@@ -4,7 +4,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { sql } from "drizzle-orm";
-import { migrations, place, shop } from "../test/databases.ts";
+import { migrations, place, shop, until } from "../test/databases.ts";
+import { faults } from "./faults.ts";
 import { insert, migrate, openSqlite, outbox, type StoredEvent } from "./index.ts";
 
 const { orders, stock } = shop("sqlite");
@@ -57,6 +58,25 @@ describe("SQLite", () => {
     await at.remove();
   });
 
+  test("what fails at the last step fails every commit of the moment, and none is there", async () => {
+    const at = await place("sqlite");
+    const db = await at.open();
+    const box = outbox(db, { send: async () => {} });
+    const both = () => ["a", "b"].map((sku) => box.commit({ writes: [insert(stock, { sku, onHand: 1 })] }));
+    faults.at = (point) => {
+      if (point === "before commit") throw new Error("the disk is gone");
+    };
+    const results = await Promise.allSettled(both());
+    faults.at = undefined;
+    expect(results.map((result) => result.status === "rejected" && String(result.reason))).toEqual([
+      "Error: the disk is gone",
+      "Error: the disk is gone",
+    ]);
+    expect(await db.findAll(stock, sql`true`)).toEqual([]);
+    await Promise.all(both());
+    await at.remove();
+  });
+
   test("a database that cannot be written refuses each commit", async () => {
     const at = await place("sqlite");
     const db = await at.open();
@@ -66,6 +86,25 @@ describe("SQLite", () => {
       ["a", "b"].map((sku) => box.commit({ writes: [insert(stock, { sku, onHand: 1 })] })),
     );
     expect(results.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+    await at.remove();
+  });
+
+  test("the removal of sent events survives a transaction that fails", async () => {
+    const at = await place("sqlite");
+    const db = await at.open();
+    const taken: StoredEvent[] = [];
+    const box = outbox(db, { send: async (events) => void taken.push(...events) });
+    const relay = box.relay();
+    await box.drain();
+    await box.commit({ events: [{ topic: "t", type: "x", key: "a", data: 1 }] });
+    await until(() => taken.length === 1);
+    await db.query(sql`pragma query_only = on`);
+    await expect(box.commit({ writes: [insert(stock, { sku: "a", onHand: 1 })] })).rejects.toThrow();
+    await db.query(sql`pragma query_only = off`);
+    await box.drain();
+    expect(await db.query(sql`select count(*) as n from outbox_events`)).toEqual([{ n: 0 }]);
+    expect(taken).toHaveLength(1);
+    await relay.stop();
     await at.remove();
   });
 

@@ -219,6 +219,7 @@ export class SqliteEngine implements Engine {
     const todo = () =>
       pick(this.statement("select name, hash from outbox_migrations").all([]) as unknown as Applied[]);
     if (todo().length === 0) return;
+    fault("migrate: before lock");
     // Drizzle rebuilds a table by copying and dropping it, which must not cascade to the rows that refer to it.
     this.exec("pragma foreign_keys = off");
     try {

@@ -17,6 +17,7 @@ const db = await openAt(dialect, address);
 const box = outbox(db, {
   batch: 3,
   async send(events) {
+    await new Promise((resolve) => setTimeout(resolve, 5)); // Commits go on meanwhile.
     for (const { key, data } of events) tell("sent", key, data as string);
   },
 });
@@ -51,7 +52,7 @@ if (mode === "storm") {
     const name = `${step.padStart(3, "0")}-${String(i).padStart(6, "0")}`;
     tell("try", name);
     await Promise.all([
-      ...[0, 1, 2].map((n) => place(`${name}-${n}`, `k-${n}`)),
+      ...[0, 1, 2].map((n) => place(`${name}-${n}`, `k-${(i + n) % 40}`)),
       deliver(`e-${name}`),
       deliver(`e-${name}`),
     ]);
