@@ -94,6 +94,14 @@ const words: Record<string, Level> = {
   panic: "error",
 };
 
+/** Warnings of daprd about what we mean to be so: no actors, no jobs, folders beside the resiliency policies. */
+const harmless = [
+  "A non-YAML resiliency file",
+  "Actor runtime disabled",
+  "No scheduler host addresses provided",
+  "The default value for 'spec.metric.http.increasedCardinality'",
+];
+
 /** Brings a printed line into one form; what is not JSON becomes its message. */
 export function normalise(text: string, process: string, from: "stdout" | "stderr"): Line {
   const parsed = text.startsWith("{") ? parse(text) : null;
@@ -106,11 +114,15 @@ export function normalise(text: string, process: string, from: "stdout" | "stder
       msg: text.replace(ansi, ""),
     };
   }
-  const { time, level, msg, ...more } = parsed;
+  const { time, level, msg = parsed.message, message: _, ...more } = parsed;
   const stamp = typeof time === "number" || typeof time === "string" ? new Date(time) : new Date();
   return {
     time: (Number.isNaN(stamp.getTime()) ? new Date() : stamp).toISOString(),
-    level: typeof level === "number" ? (pinoLevels[level] ?? "info") : (words[String(level)] ?? "info"),
+    level: harmless.some((each) => String(msg).startsWith(each))
+      ? "debug"
+      : typeof level === "number"
+        ? (pinoLevels[level] ?? "info")
+        : (words[String(level)] ?? "info"),
     process,
     msg: typeof msg === "string" ? msg : "",
     ...more,

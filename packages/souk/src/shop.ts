@@ -15,7 +15,7 @@ import { admit, dropOldCertificates, sentryTokenFile, trustAnchors } from "./cer
 import { baseEnvironment } from "./environment.ts";
 import { forget, type Home, homeOf, prepare, redisPassword, secretsFile, secretsOf } from "./home.ts";
 import { type Lock, lock } from "./lock.ts";
-import { type Level, LogFile } from "./logs.ts";
+import { type Level, type Line, LogFile } from "./logs.ts";
 import type { Reporter } from "./obtain/index.ts";
 import { type Obtained, obtain } from "./obtained.ts";
 import { isFree, type Reservation, reserve } from "./ports.ts";
@@ -254,7 +254,12 @@ class Runner implements Shop {
   }
 
   async ready(withinMs = 30_000): Promise<void> {
-    await Promise.all([...this.#services.values()].map((each) => this.#untilReady(each, withinMs)));
+    // The way in asks the others whether they are ready: it is asked last.
+    const all = [...this.#services.values()];
+    const isWayIn = ({ app }: Service) => app.env.PORT !== undefined;
+    const first = all.filter((each) => !isWayIn(each));
+    await Promise.all(first.map((each) => this.#untilReady(each, withinMs)));
+    await Promise.all(all.filter(isWayIn).map((each) => this.#untilReady(each, withinMs)));
   }
 
   stop({ force = false } = {}): Promise<void> {
@@ -422,6 +427,15 @@ class Runner implements Shop {
         cwd: app.dir,
         env: base,
         graceMs: SIDECAR_GRACE_MS,
+        onLine: ({ msg }) => {
+          // daprd stops reading the topics of a service that is not healthy. With bulk subscriptions it then
+          // loses the workers that hold a message, for good, and reads nothing more once the service is back.
+          // A new sidecar waits for the service, and gets what the old one held.
+          if (msg.includes("App entered un-healthy status") && this.#run.state !== "stopping") {
+            this.#say("warn", `${app.id} does not answer its sidecar, which is started anew`);
+            sidecar.kill();
+          }
+        },
         before: async () => {
           await Promise.all([http.release(), grpc.release(), internal.release(), metrics.release()]);
           Object.assign(
@@ -468,6 +482,7 @@ class Runner implements Shop {
     env: Record<string, string>;
     graceMs: number;
     before: () => Promise<void>;
+    onLine?: (line: Line) => void;
   }): Unit {
     if (!this.#guard) throw new Error("The guard comes before what it guards.");
     const log = new LogFile(this.home.logs, settings.name);

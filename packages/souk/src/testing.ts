@@ -179,8 +179,8 @@ export async function startInfra(options: { mtls?: boolean } = {}): Promise<Infr
       component("pubsub.redis", name, {
         ...access,
         concurrency: "100",
-        processingTimeout: "2s",
-        redeliverInterval: "500ms",
+        processingTimeout: "2000",
+        redeliverInterval: "500",
         ...metadata,
       }),
     state: ({ name = "state", metadata = {} } = {}) =>

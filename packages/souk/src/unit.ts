@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { EventEmitter } from "node:events";
 import { fileURLToPath } from "node:url";
-import { type Level, type LogFile, lines } from "./logs.ts";
+import { type Level, type Line, type LogFile, lines } from "./logs.ts";
 import { beganAt, gone, identify, OWNER, type ProcessId, signalGroup } from "./processes.ts";
 
 export type State = "idle" | "starting" | "running" | "waiting" | "stopping" | "stopped";
@@ -17,6 +17,8 @@ export interface UnitOptions {
   say(level: Level, text: string): void;
   /** Awaited before every start. */
   before?: () => Promise<void>;
+  /** Sees every line that it prints. */
+  onLine?: (line: Line) => void;
   /** Groups are announced here, so that they end with the runner whatever ends it. */
   guard: Guard;
   /** How long a stop may take before it is forced. Milliseconds. */
@@ -110,9 +112,10 @@ export class Unit extends EventEmitter<{ change: []; exit: [] }> {
       const stream = child[from];
       if (!stream) continue;
       const cut = lines((line) => {
-        const { msg } = log.raw(line, from);
-        this.tail.push(msg);
+        const said = log.raw(line, from);
+        this.tail.push(said.msg);
         if (this.tail.length > 20) this.tail.shift();
+        this.options.onLine?.(said);
       });
       stream.setEncoding("utf8");
       stream.on("data", (text: string) => cut.push(text));

@@ -8,6 +8,7 @@ import { type Context, homeFor } from "./context.ts";
 interface LogsOptions {
   follow?: boolean;
   lines: string;
+  all?: boolean;
   json?: boolean;
   home?: string;
 }
@@ -23,6 +24,7 @@ export function logsCommand(program: Command, context: Context): void {
     )
     .option("-f, --follow", "go on as they are written")
     .option("-n, --lines <n>", "so many of the last lines", "200")
+    .option("-a, --all", "also what is only of use in finding faults (level debug)")
     .option("--json", "as they are on disk")
     .option("--home <folder>", "the shop's folder (default: .souk)")
     .action(async (service: string | undefined, options: LogsOptions) => {
@@ -41,8 +43,9 @@ export function logsCommand(program: Command, context: Context): void {
             : "There are no logs yet. Start the shop with: npm start",
         );
       }
-      for (const line of lastLines(logs, [...files.keys()], wanted)) show(line);
-      if (options.follow) await follow(logs, service, files, show);
+      const worth = (line: Line) => options.all || line.level !== "debug";
+      for (const line of lastLines(logs, [...files.keys()], wanted, worth)) show(line);
+      if (options.follow) await follow(logs, service, files, (line) => worth(line) && show(line));
     });
 }
 
@@ -59,14 +62,19 @@ export function names(folder: string, service?: string): string[] {
 const path = (folder: string, name: string): string => join(folder, `${name}.log`);
 
 /** The last `count` lines of some logs together, in the order of their time. */
-export function lastLines(folder: string, processes: string[], count: number): Line[] {
+export function lastLines(
+  folder: string,
+  processes: string[],
+  count: number,
+  worth: (line: Line) => boolean = () => true,
+): Line[] {
   const found: Line[] = [];
   for (const name of processes) {
     // What was turned over a moment ago still belongs to the last lines.
     const texts = [`${path(folder, name)}.1`, path(folder, name)].map((file) =>
       existsSync(file) ? readFileSync(file, "utf8").trimEnd() : "",
     );
-    found.push(...texts.join("\n").split("\n").slice(-count).flatMap(toLine));
+    found.push(...texts.join("\n").split("\n").flatMap(toLine).filter(worth).slice(-count));
   }
   // Sorting is stable: lines of one process with one time keep their order.
   found.sort((a, b) => (a.time < b.time ? -1 : a.time > b.time ? 1 : 0));
@@ -83,7 +91,7 @@ async function follow(
   folder: string,
   service: string | undefined,
   sizes: Map<string, number>,
-  show: (line: Line) => void,
+  show: (line: Line) => unknown,
 ): Promise<never> {
   const cutters = new Map<string, { push(text: string): void }>();
   let batch: Line[] = [];
