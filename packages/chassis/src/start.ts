@@ -102,7 +102,9 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
     sidecar.subscriptions(subscriptions, {
       defaults: {
         deadLetter,
-        bulk: { max: integer(config, "BULK_MAX", 100), waitMs: integer(config, "BULK_WAIT_MS", 5) },
+        // An event that fails waits there for its next try, so that it does not hold up its topic.
+        retry: `${config.name}-retry`,
+        bulk: { max: integer(config, "BULK_MAX", 100), waitMs: integer(config, "BULK_WAIT_MS", 1) },
       },
       onError: failed,
     }),

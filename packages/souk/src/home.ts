@@ -55,11 +55,11 @@ export function prepare(home: Home): void {
   }
 }
 
-/** Forgets everything but the lock. */
+/** Forgets everything but the lock, and what a waiting `up --detach` reads. */
 export function forget(home: Home): void {
   if (!existsSync(home.dir)) return;
   for (const name of readdirSync(home.dir)) {
-    if (!name.startsWith("lock.db")) rmSync(join(home.dir, name), { recursive: true, force: true });
+    if (!name.startsWith("lock.db") && name !== "start.out") rmSync(join(home.dir, name), { recursive: true, force: true });
   }
 }
 

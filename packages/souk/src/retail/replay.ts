@@ -84,7 +84,15 @@ async function stocked(api: Api, { products }: Plan): Promise<Books> {
   }
 }
 
+/** Places an order; one that an earlier run placed in vain is placed anew. */
 async function placed(api: Api, watch: OrdersWatch, order: PlannedOrder, key: string, patienceMs: number): Promise<Replayed> {
+  for (let time = 1; ; time++) {
+    const replayed = await placedOnce(api, watch, order, `${key}-${time}`, patienceMs);
+    if (!replayed.again || replayed.order?.status !== "rejected") return replayed;
+  }
+}
+
+async function placedOnce(api: Api, watch: OrdersWatch, order: PlannedOrder, key: string, patienceMs: number): Promise<Replayed> {
   const request = {
     method: "POST",
     headers: { "idempotency-key": key },
