@@ -114,6 +114,7 @@ export interface Outbox {
   drain(options?: { signal?: AbortSignal }): Promise<void>;
   /** Events that could not be handled, kept to be looked at. */
   readonly deadLetters: DeadLetters;
+  /** What waits to be sent or done, and for how long the oldest event has waited: for metrics and readiness. */
   pending(): Promise<{ outbox: number; jobs: number; oldestOutboxAgeMs: number }>;
 }
 
@@ -278,11 +279,11 @@ export function outbox(db: Db, options: OutboxOptions): Outbox {
 
     async pending() {
       const [row] = await engine.all(text.pending, []);
-      const oldest = row?.oldest ?? null;
+      const unsent = Number(row?.events) - source.sentNotRemoved();
       return {
-        outbox: Number(row?.events) - source.sentNotRemoved(),
+        outbox: unsent,
         jobs: Number(row?.jobs),
-        oldestOutboxAgeMs: oldest === null ? 0 : Math.max(0, now() - Number(oldest)),
+        oldestOutboxAgeMs: unsent === 0 ? 0 : Math.max(0, now() - Number(row?.oldest)),
       };
     },
   };

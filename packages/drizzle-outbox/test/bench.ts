@@ -1,5 +1,6 @@
 // bun packages/drizzle-outbox/test/bench.ts [sqlite|postgres]…
 // What grouping is worth: commits of an update by version, an insert and an event, with the relay running.
+import { eq } from "drizzle-orm";
 import { insert, outbox, update } from "../src/index.ts";
 import { dialects, place, shop } from "./databases.ts";
 
@@ -70,7 +71,7 @@ for (const dialect of dialects.filter((each) => asked.length === 0 || asked.incl
       .padStart(8);
     const each = ((user + system) / count).toFixed(0).padStart(6);
     process.stdout.write(
-      `${dialect.padEnd(9)} ${name.padEnd(28)} ${perSecond}/s ${each} µs CPU  ${(sent / Math.max(1, calls)).toFixed(0).padStart(4)} events a call\n`,
+      `${dialect.padEnd(9)} ${name.padEnd(30)} ${perSecond}/s ${each} µs CPU  ${(sent / Math.max(1, calls)).toFixed(0).padStart(4)} events a call\n`,
     );
   }
   const slow = dialect === "sqlite" ? 500 : 1000;
@@ -84,6 +85,13 @@ for (const dialect of dialects.filter((each) => asked.length === 0 || asked.incl
   event = 0;
   await measure("once again: duplicates", fast, 100, () => box.once(`e-${event++}`, "bench", () => ({})));
   await measure("find, 1 at a time", fast, 1, (i) => db.find(orders, { id: `o-${i}` }));
+  await measure("select by Drizzle, 1 at a time", fast, 1, (i) =>
+    db
+      .select()
+      .from(orders)
+      .where(eq(orders.id, `o-${i}`))
+      .limit(1),
+  );
   await relay.stop();
   await at.remove();
 }
