@@ -38,22 +38,34 @@ describe("who may import what", () => {
     ["services/orders/service.ts", 'import { Hono } from "hono";', "wires the other rooms"],
     ["services/orders/store.ts", 'import { Hono } from "hono";', "loads and saves"],
     ["services/orders/routes.ts", "const url = process.env.DATABASE_URL;", "reads the environment"],
-    ["packages/chassis/src/x.ts", 'import { order } from "../../../services/orders/order.ts";', "know nothing of shops"],
+    [
+      "packages/chassis/src/x.ts",
+      'import { order } from "../../../services/orders/order.ts";',
+      "know nothing of shops",
+    ],
     ["packages/hono-dapr/src/x.ts", 'import { outbox } from "drizzle-outbox";', "stands alone"],
     ["packages/drizzle-outbox/src/x.ts", 'import { dapr } from "hono-dapr";', "stands alone"],
     ["packages/chassis/src/x.ts", 'import { dapr } from "../../hono-dapr/src/dapr.ts";', "by its name"],
   ])("%s must not say: %s", (file, code, rule) => {
-    expect(violations(new Map([[file, code]])).map((violation) => violation.rule).join("\n")).toContain(rule);
+    expect(
+      violations(new Map([[file, code]]))
+        .map((violation) => violation.rule)
+        .join("\n"),
+    ).toContain(rule);
   });
 
   test("types may cross where values may not", () => {
-    expect(violations(new Map([["services/orders/order.ts", 'import type { Rejection } from "chassis";']]))).toEqual([]);
+    expect(
+      violations(new Map([["services/orders/order.ts", 'import type { Rejection } from "chassis";']])),
+    ).toEqual([]);
   });
 });
 
 describe("the list of services", () => {
   test("in dapr.yaml is the folders of services/", () => {
-    const { apps } = parse(readFileSync(join(root, "dapr.yaml"), "utf8")) as { apps: { appID: string; appDirPath: string }[] };
+    const { apps } = parse(readFileSync(join(root, "dapr.yaml"), "utf8")) as {
+      apps: { appID: string; appDirPath: string }[];
+    };
     expect(apps.map((app) => app.appID).sort()).toEqual(services);
     for (const app of apps) expect(resolve(root, app.appDirPath)).toBe(join(root, "services", app.appID));
   });
@@ -77,7 +89,9 @@ describe("contracts", () => {
   test("what a service reads is what its publisher says", async () => {
     const examples = new Map(
       services.flatMap((service) =>
-        readEvents(service).events.map((event) => [`${event.topic} ${event.type}`, { service, data: event.example.data }] as const),
+        readEvents(service).events.map(
+          (event) => [`${event.topic} ${event.type}`, { service, data: event.example.data }] as const,
+        ),
       ),
     );
     const checked: string[] = [];
@@ -85,8 +99,14 @@ describe("contracts", () => {
       const { default: definition } = await import(join(root, "services", service, "service.ts"));
       for (const { type } of definition.reactions ?? []) {
         const published = examples.get(`${type.topic} ${type.type}`);
-        expect(published, `${service} reads ${type.topic} ${type.type}, which nobody publishes`).toBeDefined();
-        expect(validate(type.schema, published?.data).issues, `${service} reads ${type.type} otherwise`).toBeUndefined();
+        expect(
+          published,
+          `${service} reads ${type.topic} ${type.type}, which nobody publishes`,
+        ).toBeDefined();
+        expect(
+          validate(type.schema, published?.data).issues,
+          `${service} reads ${type.type} otherwise`,
+        ).toBeUndefined();
         checked.push(`${service} ${type.type}`);
       }
     }
@@ -108,7 +128,9 @@ test("the story of an order is told by four files of under 200 lines", () => {
 });
 
 test("migrations are what the tables need (npm run migrations)", () => {
-  for (const service of services.filter((name) => sources(`services/${name}`).has(`services/${name}/store.ts`))) {
+  for (const service of services.filter((name) =>
+    sources(`services/${name}`).has(`services/${name}/store.ts`),
+  )) {
     const { exitCode, stdout, stderr } = Bun.spawnSync({
       cmd: [process.execPath, "packages/drizzle-outbox/src/generate.ts", `services/${service}`, "--check"],
       cwd: root,

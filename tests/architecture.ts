@@ -46,13 +46,50 @@ const rooms: Record<string, Room> = {
   },
 };
 
-const domain: Room = { says: "the domain: pure, imports types and other domain files only", may: ["type:*", "./*"] };
+const domain: Room = {
+  says: "the domain: pure, imports types and other domain files only",
+  may: ["type:*", "./*"],
+};
 
 /** Services and folders whose work is another one: they adapt something that is not ours. */
 const adapters: Record<string, Room> = {
-  "gateway/": { says: "the edge", may: ["chassis", "hono", "hono/*", "hono-dapr", "hono-rate-limiter", "lru-cache", "valibot", "node:*", "./*", "type:*"] },
-  "identity/": { says: "the OpenID Provider", may: ["chassis", "drizzle-orm", "drizzle-outbox", "hono", "hono/*", "@hono/*", "hono-dapr", "jose", "oidc-provider", "valibot", "node:*", "./*", "type:*"] },
-  "payments/providers/": { says: "payment providers", may: ["drizzle-outbox", "drizzle-orm", "node:*", "./*", "../*", "type:*"] },
+  "gateway/": {
+    says: "the edge",
+    may: [
+      "chassis",
+      "hono",
+      "hono/*",
+      "hono-dapr",
+      "hono-rate-limiter",
+      "lru-cache",
+      "valibot",
+      "node:*",
+      "./*",
+      "type:*",
+    ],
+  },
+  "identity/": {
+    says: "the OpenID Provider",
+    may: [
+      "chassis",
+      "drizzle-orm",
+      "drizzle-outbox",
+      "hono",
+      "hono/*",
+      "@hono/*",
+      "hono-dapr",
+      "jose",
+      "oidc-provider",
+      "valibot",
+      "node:*",
+      "./*",
+      "type:*",
+    ],
+  },
+  "payments/providers/": {
+    says: "payment providers",
+    may: ["drizzle-outbox", "drizzle-orm", "node:*", "./*", "../*", "type:*"],
+  },
 };
 
 const impure = /\b(async|await|Date\.now|new Date\(\)|Math\.random|crypto\.|process\.|fetch\(|console\.)/;
@@ -62,7 +99,10 @@ export function importsOf(code: string): Import[] {
   const pattern = /^\s*(?:import|export)\s+(type\s+)?(?:([^"';]*?)\s+from\s+)?["']([^"']+)["']/gm;
   return [...code.matchAll(pattern)].map(([, type, names = "", from = ""]) => {
     const inner = /^\{(.*)\}$/s.exec(names.trim())?.[1];
-    const allTypes = inner?.split(",").filter((name) => name.trim()).every((name) => name.trim().startsWith("type "));
+    const allTypes = inner
+      ?.split(",")
+      .filter((name) => name.trim())
+      .every((name) => name.trim().startsWith("type "));
     return { from, typeOnly: type !== undefined || allTypes === true };
   });
 }
@@ -85,14 +125,19 @@ function inService(file: string, code: string): Violation[] {
     if (from.startsWith(".") && !normalize(join(dirname(file), from)).startsWith(`services/${name}/`)) {
       found.push({ file, rule: `a service imports from its own folder only, not ${from}` });
     }
-    if (from.startsWith("@souk/")) found.push({ file, rule: `a service shares no code with another: ${from}` });
+    if (from.startsWith("@souk/"))
+      found.push({ file, rule: `a service shares no code with another: ${from}` });
   }
   const adapter = Object.entries(adapters).find(([prefix]) => `${name}/${within}`.startsWith(prefix))?.[1];
   const room = rooms[within];
-  const rule = adapter && !(room && ["service.ts", "contracts.ts"].includes(within)) ? adapter : (room ?? domain);
+  const rule =
+    adapter && !(room && ["service.ts", "contracts.ts"].includes(within)) ? adapter : (room ?? domain);
   for (const imported of importsOf(code)) {
     if (!rule.may.some((allowed) => allows(allowed, imported))) {
-      found.push({ file, rule: `${rule.says}: it must not import ${imported.typeOnly ? "type " : ""}${imported.from}` });
+      found.push({
+        file,
+        rule: `${rule.says}: it must not import ${imported.typeOnly ? "type " : ""}${imported.from}`,
+      });
     }
   }
   if (rule === domain) {
@@ -129,7 +174,10 @@ function inPackage(file: string, code: string): Violation[] {
     if (name === "hono-dapr" && ["chassis", "drizzle-outbox", "souk"].includes(from.split("/")[0] ?? "")) {
       return [{ file, rule: `hono-dapr stands alone: ${from}` }];
     }
-    if (name === "drizzle-outbox" && ["chassis", "hono-dapr", "souk", "hono"].includes(from.split("/")[0] ?? "")) {
+    if (
+      name === "drizzle-outbox" &&
+      ["chassis", "hono-dapr", "souk", "hono"].includes(from.split("/")[0] ?? "")
+    ) {
       return [{ file, rule: `drizzle-outbox stands alone: ${from}` }];
     }
     return [];
@@ -143,4 +191,5 @@ function allows(allowed: string, { from, typeOnly }: Import): boolean {
   return pattern.endsWith("*") ? from.startsWith(pattern.slice(0, -1)) : from === pattern;
 }
 
-const withoutComments = (code: string): string => code.replace(/\/\*[\s\S]*?\*\//g, "").replace(/(^|\s)\/\/.*$/gm, "$1");
+const withoutComments = (code: string): string =>
+  code.replace(/\/\*[\s\S]*?\*\//g, "").replace(/(^|\s)\/\/.*$/gm, "$1");

@@ -16,24 +16,35 @@ const held = async (sku: string) => {
 describe("an order", () => {
   test("is reserved, paid and confirmed, and its money and stock agree", async () => {
     const sku = await it.product({ price: gbp(255), onHand: 10 });
-    const placed = await it.place([{ sku, quantity: 4 }, { sku, quantity: 2, unitPrice: gbp(100) }]);
+    const placed = await it.place([
+      { sku, quantity: 4 },
+      { sku, quantity: 2, unitPrice: gbp(100) },
+    ]);
     const order = await it.settled(placed);
     expect(order).toMatchObject({ status: "confirmed", total: gbp(1220) });
     expect(await held(sku)).toEqual({ reserved: 6, available: 4 });
-    expect(await it.payment(order.id)).toMatchObject({ authorised: gbp(1220), captured: gbp(1220), refunded: gbp(0) });
+    expect(await it.payment(order.id)).toMatchObject({
+      authorised: gbp(1220),
+      captured: gbp(1220),
+      refunded: gbp(0),
+    });
     expect((await it.ledger()).balanced).toBe(true);
   }, 60_000);
 
   test("of services alone needs no stock; one that costs nothing needs no payment", async () => {
     const service = await it.product({ kind: "service", price: gbp(500) });
-    expect(await it.settled(await it.place([{ sku: service, quantity: 3 }]))).toMatchObject({ status: "confirmed" });
+    expect(await it.settled(await it.place([{ sku: service, quantity: 3 }]))).toMatchObject({
+      status: "confirmed",
+    });
     const gift = await it.place([{ sku: service, quantity: 1, unitPrice: gbp(0) }]);
     expect(await it.settled(gift)).toMatchObject({ status: "confirmed", total: gbp(0) });
   }, 60_000);
 
   test("of a thousand lines is one reservation, all or nothing", async () => {
     const skus = Array.from({ length: 1_000 }, (_, index) => `BULK-${index}`);
-    const lines = skus.map((sku) => JSON.stringify({ sku, name: sku, price: gbp(1), kind: "physical", onHand: 1 }));
+    const lines = skus.map((sku) =>
+      JSON.stringify({ sku, name: sku, price: gbp(1), kind: "physical", onHand: 1 }),
+    );
     await it.api.call("/api/products/import", {
       method: "POST",
       headers: { "content-type": "application/x-ndjson" },
@@ -45,7 +56,9 @@ describe("an order", () => {
     });
     const all = skus.map((sku) => ({ sku, quantity: 1 }));
     await eventually("orders knows them all", async () =>
-      it.refusal("/api/orders", { method: "POST", body: { lines: all } }).then(({ status }) => status === 400),
+      it
+        .refusal("/api/orders", { method: "POST", body: { lines: all } })
+        .then(({ status }) => status === 400),
     );
     const tooMany = all.map((line) => (line.sku === "BULK-500" ? { ...line, quantity: 2 } : line));
     const refused = await it.settled(await retryUnknown(() => it.place(tooMany)));
@@ -57,9 +70,15 @@ describe("an order", () => {
 
   test("is placed by a guest, who reads it with its key and only so", async () => {
     const sku = await it.product();
-    const order = (await it.place([{ sku, quantity: 1 }], {}, { guest: true })) as unknown as { id: string; orderKey: string };
+    const order = (await it.place([{ sku, quantity: 1 }], {}, { guest: true })) as unknown as {
+      id: string;
+      orderKey: string;
+    };
     const path = `/api/orders/${order.id}`;
-    const { body } = await it.api.call<{ id: string }>(path, { guest: true, headers: { "order-key": order.orderKey } });
+    const { body } = await it.api.call<{ id: string }>(path, {
+      guest: true,
+      headers: { "order-key": order.orderKey },
+    });
     expect(body.id).toBe(order.id);
     expect(await it.refusal(path, { guest: true })).toMatchObject({ status: 404 });
   });
@@ -69,7 +88,9 @@ describe("an order", () => {
     const headers = { "idempotency-key": crypto.randomUUID() };
     const twice = await Promise.all([1, 2].map(() => it.place([{ sku, quantity: 1 }], {}, { headers })));
     expect(twice[0]?.id).toBe(twice[1]?.id ?? "");
-    expect(await it.refusal("/api/orders", { method: "POST", headers, body: {} })).toMatchObject({ status: 409 });
+    expect(await it.refusal("/api/orders", { method: "POST", headers, body: {} })).toMatchObject({
+      status: 409,
+    });
   });
 });
 
@@ -143,7 +164,11 @@ test("an order that nobody answers is rejected at its deadline", async () => {
   await it.shop.halt("inventory");
   const placed = await it.place([{ sku, quantity: 1 }]);
   // Its version rises when the deadline has passed; its status shows only when the stock is known to be free.
-  await eventually("the deadline passed", async () => (await it.api.call(`/api/orders/${placed.id}`)).headers.get("etag") === '"2"', 40_000);
+  await eventually(
+    "the deadline passed",
+    async () => (await it.api.call(`/api/orders/${placed.id}`)).headers.get("etag") === '"2"',
+    40_000,
+  );
   await it.shop.start("inventory");
   expect(await it.settled(placed, 40_000)).toMatchObject({ status: "rejected", reason: "timed-out" });
   expect(await held(sku)).toEqual({ reserved: 0, available: 5 });

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { type OrderSeen } from "../../packages/souk/src/orders-watch.ts";
+import type { OrderSeen } from "../../packages/souk/src/orders-watch.ts";
 import { eventually, gbp, type TestShop, testShop } from "./shop.ts";
 
 let it: TestShop;
@@ -13,13 +13,19 @@ afterAll(() => it?.stop(), 60_000);
 async function placeSurely(sku: string, key: string): Promise<OrderSeen> {
   const lines = [{ sku, quantity: 1 }];
   let placed: OrderSeen | undefined;
-  await eventually("the order is taken", async () => {
-    placed = await it.place(lines, {}, { headers: { "idempotency-key": key } }).catch((error: { status?: number }) => {
-      if (error.status !== undefined && error.status < 500 && error.status !== 409) throw error;
-      return undefined;
-    });
-    return placed !== undefined;
-  }, 60_000);
+  await eventually(
+    "the order is taken",
+    async () => {
+      placed = await it
+        .place(lines, {}, { headers: { "idempotency-key": key } })
+        .catch((error: { status?: number }) => {
+          if (error.status !== undefined && error.status < 500 && error.status !== 409) throw error;
+          return undefined;
+        });
+      return placed !== undefined;
+    },
+    60_000,
+  );
   return placed as OrderSeen;
 }
 
@@ -59,12 +65,16 @@ describe("two hundred orders, none lost and none paid twice, while kill -9 takes
 });
 
 describe("an order is taken, and goes on when they are back, while there is no", () => {
-  test.each(["inventory", "payments", "redis"])("%s", async (name) => {
-    const sku = await it.product({ onHand: 5 });
-    await it.shop.halt(name);
-    const order = await placeSurely(sku, crypto.randomUUID());
-    expect(["placed", "reserved"]).toContain(order.status);
-    await it.shop.start(name);
-    expect(await it.settled(order, 90_000)).toMatchObject({ status: "confirmed" });
-  }, 180_000);
+  test.each(["inventory", "payments", "redis"])(
+    "%s",
+    async (name) => {
+      const sku = await it.product({ onHand: 5 });
+      await it.shop.halt(name);
+      const order = await placeSurely(sku, crypto.randomUUID());
+      expect(["placed", "reserved"]).toContain(order.status);
+      await it.shop.start(name);
+      expect(await it.settled(order, 90_000)).toMatchObject({ status: "confirmed" });
+    },
+    180_000,
+  );
 });

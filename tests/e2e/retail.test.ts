@@ -31,7 +31,10 @@ test("a shop that is wrong by one penny or one piece is found out", async () => 
   const result = await replayRetail(it.api, file, { concurrency: 8, patienceMs: 60_000 });
   const [first] = result.replayed;
   if (!first?.order) throw new Error("nothing was replayed");
-  const cheaper = { ...first, order: { ...first.order, total: { ...first.order.total, amount: first.order.total.amount - 1 } } };
+  const cheaper = {
+    ...first,
+    order: { ...first.order, total: { ...first.order.total, amount: first.order.total.amount - 1 } },
+  };
   expect(differences({ ...result, replayed: [cheaper, ...result.replayed.slice(1)] })).not.toEqual([]);
   const [sku = "", reserved = 0] = result.after.reserved.entries().next().value ?? [];
   const moved = { ...result.after, reserved: new Map(result.after.reserved).set(sku, reserved + 1) };

@@ -19,7 +19,10 @@ export interface TestShop {
   /** Waits until the order is confirmed, rejected or cancelled. */
   settled(order: { id: string }, withinMs?: number): Promise<OrderSeen>;
   payment(orderId: string): Promise<{ status: string; authorised: Money; captured: Money; refunded: Money }>;
-  ledger(): Promise<{ balanced: boolean; accounts: { account: string; currency: string; debit: number; credit: number }[] }>;
+  ledger(): Promise<{
+    balanced: boolean;
+    accounts: { account: string; currency: string; debit: number; credit: number }[];
+  }>;
   stop(): Promise<void>;
 }
 
@@ -78,7 +81,13 @@ export async function testShop(env: Record<string, string> = {}): Promise<TestSh
       }
     },
     async product({ sku = `SKU-${++made}`, kind = "physical", price = gbp(1000), onHand = 100 } = {}) {
-      const line = JSON.stringify({ sku, name: `Product ${sku}`, price, kind, ...(kind === "physical" ? { onHand } : {}) });
+      const line = JSON.stringify({
+        sku,
+        name: `Product ${sku}`,
+        price,
+        kind,
+        ...(kind === "physical" ? { onHand } : {}),
+      });
       await api.call("/api/products/import", {
         method: "POST",
         headers: { "content-type": "application/x-ndjson" },
@@ -86,7 +95,13 @@ export async function testShop(env: Record<string, string> = {}): Promise<TestSh
       });
       await eventually(`${sku} can be ordered`, async () => {
         // An impossible price shows whether orders knows the product, without placing anything.
-        const probe = { ...customer, lines: [{ sku, quantity: 1, unitPrice: gbp(2 ** 53 - 1) }, { sku, quantity: 1 }] };
+        const probe = {
+          ...customer,
+          lines: [
+            { sku, quantity: 1, unitPrice: gbp(2 ** 53 - 1) },
+            { sku, quantity: 1 },
+          ],
+        };
         const known = await api.call("/api/orders", { method: "POST", body: probe }).then(
           () => false,
           (error: unknown) => error instanceof Refused && error.code === "total-too-large",
@@ -96,18 +111,30 @@ export async function testShop(env: Record<string, string> = {}): Promise<TestSh
       return sku;
     },
     async place(lines, over = {}, options = {}) {
-      return (await api.call<OrderSeen>("/api/orders", { method: "POST", body: { ...customer, lines, ...over }, ...options })).body;
+      return (
+        await api.call<OrderSeen>("/api/orders", {
+          method: "POST",
+          body: { ...customer, lines, ...over },
+          ...options,
+        })
+      ).body;
     },
     settled: (order, withinMs = 30_000) =>
       Promise.race([
         watch.settled(order.id),
         pause(withinMs, undefined, { ref: false }).then(async () => {
-          const now = await api.call<OrderSeen>(`/api/orders/${order.id}`).catch((error: unknown) => ({ body: String(error) }));
-          throw new Error(`not settled after ${withinMs} ms: ${JSON.stringify(now.body)} ${watch.failure ?? ""}`);
+          const now = await api
+            .call<OrderSeen>(`/api/orders/${order.id}`)
+            .catch((error: unknown) => ({ body: String(error) }));
+          throw new Error(
+            `not settled after ${withinMs} ms: ${JSON.stringify(now.body)} ${watch.failure ?? ""}`,
+          );
         }),
       ]),
-    payment: async (orderId) => (await api.call<Awaited<ReturnType<TestShop["payment"]>>>(`/api/payments/${orderId}`)).body,
-    ledger: async () => (await api.call<Awaited<ReturnType<TestShop["ledger"]>>>("/api/payments/ledger")).body,
+    payment: async (orderId) =>
+      (await api.call<Awaited<ReturnType<TestShop["payment"]>>>(`/api/payments/${orderId}`)).body,
+    ledger: async () =>
+      (await api.call<Awaited<ReturnType<TestShop["ledger"]>>>("/api/payments/ledger")).body,
     async stop() {
       await shop.stop();
       rmSync(home, { recursive: true, force: true });
@@ -116,7 +143,11 @@ export async function testShop(env: Record<string, string> = {}): Promise<TestSh
 }
 
 /** Waits until something holds, looking often. */
-export async function eventually(what: string, holds: () => Promise<boolean>, withinMs = 10_000): Promise<void> {
+export async function eventually(
+  what: string,
+  holds: () => Promise<boolean>,
+  withinMs = 10_000,
+): Promise<void> {
   const until = performance.now() + withinMs;
   while (!(await holds())) {
     if (performance.now() > until) throw new Error(`not within ${withinMs} ms: ${what}`);

@@ -1,7 +1,7 @@
-import { type Outbox } from "drizzle-outbox";
-import { appToken } from "hono-dapr";
+import type { Outbox } from "drizzle-outbox";
 import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { routePath } from "hono/route";
+import { appToken } from "hono-dapr";
 import { guest, identify, type Verify } from "./auth.ts";
 import type { Env, Kit, Unit } from "./kit.ts";
 import { bodyLimits } from "./limits.ts";
@@ -44,12 +44,19 @@ export function createApp<S>(definition: Service<S>, { kit, unit, metrics, verif
   const onError = (error: Error, c: Context<Env<S>>): Response => {
     const problem = toProblem(error, definition.statuses);
     if (problem.status >= 500 && !(error instanceof Problem)) {
-      kit.log.error({ err: error.stack ?? String(error), path: c.req.path, trace: c.var.trace }, "a request failed");
+      kit.log.error(
+        { err: error.stack ?? String(error), path: c.req.path, trace: c.var.trace },
+        "a request failed",
+      );
     }
     return problemResponse(c, problem, c.var.trace);
   };
   const onMissing = (c: Context<Env<S>>): Response =>
-    problemResponse(c, new Problem(404, { code: "not-found", detail: `There is nothing at ${c.req.path}` }), c.var.trace);
+    problemResponse(
+      c,
+      new Problem(404, { code: "not-found", detail: `There is nothing at ${c.req.path}` }),
+      c.var.trace,
+    );
 
   const internal = new Hono<Env<S>>();
   internal.onError(onError);
@@ -58,8 +65,12 @@ export function createApp<S>(definition: Service<S>, { kit, unit, metrics, verif
   const alive = (c: Context<Env<S>>): Response => c.json({ status: "up" });
   const ready = (dependencies: Dependencies, c: Context<Env<S>>): Response => {
     // Events wait for a broker that is down; what has a place for them to wait goes on without it.
-    const up = Object.entries(dependencies).every(([name, { status }]) => status === "up" || (box && name === "broker"));
-    return c.json({ status: up ? "ready" : "not-ready", dependencies }, up ? 200 : 503, { "cache-control": "no-store" });
+    const up = Object.entries(dependencies).every(
+      ([name, { status }]) => status === "up" || (box && name === "broker"),
+    );
+    return c.json({ status: up ? "ready" : "not-ready", dependencies }, up ? 200 : 503, {
+      "cache-control": "no-store",
+    });
   };
   const scraped = async (c: Context<Env<S>>): Promise<Response> =>
     c.text(await metrics.text(), 200, { "content-type": metrics.contentType });
@@ -102,19 +113,18 @@ function held<T>(ask: () => Promise<T>, ms: number, now: () => number): () => Pr
 /** @throws {Error} when committed events have been waiting to be sent */
 async function sending(box: Outbox): Promise<void> {
   const { oldestOutboxAgeMs } = await box.pending();
-  if (oldestOutboxAgeMs > eventsWait) throw new Error(`events wait to be sent, the oldest for ${Math.round(oldestOutboxAgeMs / 1000)} s`);
+  if (oldestOutboxAgeMs > eventsWait)
+    throw new Error(`events wait to be sent, the oldest for ${Math.round(oldestOutboxAgeMs / 1000)} s`);
 }
 
 /** Each dependency with its state; a dependency that is down says why. */
-async function check<S>(
-  definition: Service<S>,
-  kit: Kit<S>,
-  box: Outbox | undefined,
-): Promise<Dependencies> {
+async function check<S>(definition: Service<S>, kit: Kit<S>, box: Outbox | undefined): Promise<Dependencies> {
   const checks: Record<string, () => Promise<unknown>> = {
     sidecar: () => kit.sidecar.ready({ timeout: 1_000 }),
     ...(box ? { database: () => box.pending(), broker: () => sending(box) } : {}),
-    ...Object.fromEntries(Object.entries(definition.checks ?? {}).map(([name, run]) => [name, () => run(kit)])),
+    ...Object.fromEntries(
+      Object.entries(definition.checks ?? {}).map(([name, run]) => [name, () => run(kit)]),
+    ),
   };
   const results = await Promise.all(
     Object.entries(checks).map(async ([name, run]) => {
@@ -122,7 +132,10 @@ async function check<S>(
         await run();
         return [name, { status: "up" }] as const;
       } catch (error) {
-        return [name, { status: "down", detail: error instanceof Error ? error.message : String(error) }] as const;
+        return [
+          name,
+          { status: "down", detail: error instanceof Error ? error.message : String(error) },
+        ] as const;
       }
     }),
   );

@@ -34,7 +34,10 @@ const keysAskedAtMostEvery = 5_000;
  * keys are read again when a token names one that is not known, at most every five seconds.
  * @throws {Problem} 401 from the verifier for a token that does not hold; 503 when the keys cannot be read
  */
-export function verifier({ issuer, audience, algorithm, keys }: Issuer, now: () => number = Date.now): Verify {
+export function verifier(
+  { issuer, audience, algorithm, keys }: Issuer,
+  now: () => number = Date.now,
+): Verify {
   const known = new Map<string, { caller: Caller; until: number }>();
   let set: { resolve: ReturnType<typeof createLocalJWKSet>; at: number } | undefined;
   let asked: Promise<void> | undefined;
@@ -68,11 +71,20 @@ export function verifier({ issuer, audience, algorithm, keys }: Issuer, now: () 
   }
 
   const check = async (token: string): Promise<JWTPayload> => {
-    const options = { issuer, audience, algorithms: [algorithm], typ: "at+jwt", currentDate: new Date(now()) };
+    const options = {
+      issuer,
+      audience,
+      algorithms: [algorithm],
+      typ: "at+jwt",
+      currentDate: new Date(now()),
+    };
     try {
       return (await jwtVerify(token, await keySet(), options)).payload;
     } catch (error) {
-      const stale = error instanceof errors.JWKSNoMatchingKey && set !== undefined && now() - set.at > keysAskedAtMostEvery;
+      const stale =
+        error instanceof errors.JWKSNoMatchingKey &&
+        set !== undefined &&
+        now() - set.at > keysAskedAtMostEvery;
       if (!stale) throw error;
       await refresh();
       return (await jwtVerify(token, await keySet(), options)).payload;
@@ -84,7 +96,10 @@ export function verifier({ issuer, audience, algorithm, keys }: Issuer, now: () 
     if (seen && seen.until > now()) return seen.caller;
     const payload = await check(token).catch((error: unknown) => {
       if (error instanceof Problem) throw error;
-      throw unauthorised("invalid_token", error instanceof errors.JOSEError ? error.message : "the token does not hold");
+      throw unauthorised(
+        "invalid_token",
+        error instanceof errors.JOSEError ? error.message : "the token does not hold",
+      );
     });
     const caller = callerOf(payload);
     if (known.size >= remembered) known.delete(known.keys().next().value ?? "");
@@ -104,7 +119,9 @@ function callerOf(payload: JWTPayload): Caller {
 /** 401 as RFC 6750 section 3 has it. */
 export function unauthorised(error: string | undefined, detail: string): Problem {
   // The header is ASCII in quotes: what came from outside must not break out of it.
-  const described = error ? `, error="${error}", error_description="${detail.replace(/[^ !#-[\]-~]/g, " ")}"` : "";
+  const described = error
+    ? `, error="${error}", error_description="${detail.replace(/[^ !#-[\]-~]/g, " ")}"`
+    : "";
   return new Problem(401, {
     code: error === undefined ? "unauthenticated" : "invalid-token",
     detail,
@@ -117,7 +134,8 @@ export async function identify(c: Context, verify: Verify): Promise<Caller> {
   const header = c.req.header("authorization");
   if (header === undefined) return guest;
   const token = /^Bearer +([A-Za-z0-9\-._~+/]+=*)$/i.exec(header)?.[1];
-  if (token === undefined) throw unauthorised("invalid_request", "Authorization must be: Bearer <access token>");
+  if (token === undefined)
+    throw unauthorised("invalid_request", "Authorization must be: Bearer <access token>");
   return verify(token);
 }
 
@@ -130,7 +148,8 @@ type CallerEnv = { Variables: { caller: Caller } };
 export function allow(...scopes: string[]): MiddlewareHandler<CallerEnv> {
   return async (c, next) => {
     const { caller } = c.var;
-    if (caller.kind === "guest") throw unauthorised(undefined, `This needs a token with the scope ${scopes.join(" or ")}`);
+    if (caller.kind === "guest")
+      throw unauthorised(undefined, `This needs a token with the scope ${scopes.join(" or ")}`);
     if (!scopes.some((scope) => caller.scopes.has(scope))) {
       throw new Problem(403, {
         code: "insufficient-scope",

@@ -45,7 +45,8 @@ export function integer(config: Config, name: string, fallback: number): number 
   const raw = config.env[name];
   if (raw === undefined || raw === "") return fallback;
   const value = Number(raw);
-  if (!Number.isSafeInteger(value) || value < 0) throw new Error(`${name} must be a whole number, not "${raw}"`);
+  if (!Number.isSafeInteger(value) || value < 0)
+    throw new Error(`${name} must be a whole number, not "${raw}"`);
   return value;
 }
 

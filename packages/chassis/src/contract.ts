@@ -1,8 +1,8 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { toJsonSchema } from "@valibot/to-json-schema";
 import type { EventType, StandardSchemaV1 } from "hono-dapr";
 import { generateSpecs } from "hono-openapi";
-import { toJsonSchema } from "@valibot/to-json-schema";
 import type { GenericSchema } from "valibot";
 import type { Service } from "./service.ts";
 
@@ -19,11 +19,17 @@ interface Published {
 /** The two contract files of a service, as text by name. */
 export async function contractOf(folder: string): Promise<Record<string, string>> {
   const { default: definition } = (await import(join(folder, "service.ts"))) as { default: Service<unknown> };
-  const contracts = (await import(join(folder, "contracts.ts")).catch(() => ({}))) as { publishes?: Published[] };
+  const contracts = (await import(join(folder, "contracts.ts")).catch(() => ({}))) as {
+    publishes?: Published[];
+  };
   const openapi = await generateSpecs(definition.routes, {
     documentation: {
       openapi: "3.1.0",
-      info: { title: definition.name, version: "0.1.0", description: `The ${definition.name} service of Souk` },
+      info: {
+        title: definition.name,
+        version: "0.1.0",
+        description: `The ${definition.name} service of Souk`,
+      },
       servers: [{ url: "/api" }],
     },
     defaultValidationErrorResponse: false,
@@ -40,7 +46,10 @@ export async function contractOf(folder: string): Promise<Record<string, string>
 
 function described(source: string, { type, example }: Published) {
   const result = validate(type.schema, example);
-  if (result.issues) throw new Error(`the example of ${type.type} does not fit its own schema: ${JSON.stringify(result.issues)}`);
+  if (result.issues)
+    throw new Error(
+      `the example of ${type.type} does not fit its own schema: ${JSON.stringify(result.issues)}`,
+    );
   return {
     topic: type.topic,
     type: type.type,

@@ -1,6 +1,5 @@
-import type { NewEvent } from "drizzle-outbox";
+import type { NewEvent, StoredEvent } from "drizzle-outbox";
 import type { EventType, PublishableEvent } from "hono-dapr";
-import type { StoredEvent } from "drizzle-outbox";
 
 /**
  * An event to be committed with a change.
@@ -11,6 +10,19 @@ export function emit<T, I>(type: EventType<T, I>, key: string, data: I): NewEven
 }
 
 /** The CloudEvent (1.0) of a row in the outbox. */
-export function cloudEvent({ id, type, key, time, data, headers }: StoredEvent, source: string): PublishableEvent {
-  return { specversion: "1.0", id, source, type, subject: key, time, datacontenttype: "application/json", data, ...headers };
+export function cloudEvent(
+  { id, type, key, time, data, headers }: StoredEvent,
+  source: string,
+): PublishableEvent {
+  return {
+    specversion: "1.0",
+    id,
+    source,
+    type,
+    subject: key,
+    time,
+    datacontenttype: "application/json",
+    data,
+    ...headers,
+  };
 }

@@ -9,8 +9,26 @@ export type { Env, Kit } from "./kit.ts";
 export type { Log } from "./log.ts";
 export { type Batch, type NdjsonOptions, ndjson } from "./ndjson.ts";
 export { type Page, page, readWindow, type Window } from "./page.ts";
-export { accepted, type FieldError, notFound, Problem, problemResponse, Rejected, type Rejection, toProblem } from "./problem.ts";
+export {
+  accepted,
+  type FieldError,
+  notFound,
+  Problem,
+  problemResponse,
+  Rejected,
+  type Rejection,
+  toProblem,
+} from "./problem.ts";
 export { type Reaction, type Received, react } from "./reactions.ts";
-export { type Commit, type Due, defineStore, type JobHandler, router, type Service, type StoreOf, service } from "./service.ts";
+export {
+  type Commit,
+  type Due,
+  defineStore,
+  type JobHandler,
+  router,
+  type Service,
+  type StoreOf,
+  service,
+} from "./service.ts";
 export { traceId } from "./trace.ts";
 export { type Outcome, transact } from "./transact.ts";

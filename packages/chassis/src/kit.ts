@@ -1,5 +1,5 @@
-import type { Sidecar } from "hono-dapr";
 import type { Change } from "drizzle-outbox";
+import type { Sidecar } from "hono-dapr";
 import type { Caller } from "./auth.ts";
 import type { Config } from "./config.ts";
 import type { Idempotency } from "./idempotency.ts";

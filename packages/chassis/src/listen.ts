@@ -1,4 +1,4 @@
-import { type AddressInfo } from "node:net";
+import type { AddressInfo } from "node:net";
 
 /** A listening server. */
 export interface Listening {
@@ -18,7 +18,13 @@ type App = { fetch(request: Request, env?: { ip?: string }): Response | Promise<
 /** Serves an app with the runtime's own server: Bun's, or Node's where a library insists on it. */
 export async function listen(app: App, { port, hostname, server }: ListenOptions): Promise<Listening> {
   if (server === "bun" && "Bun" in globalThis) {
-    const running = Bun.serve({ port, hostname, idleTimeout: 120, maxRequestBodySize: 128 * 1024 * 1024, fetch: (request, bun) => app.fetch(request, { ip: bun.requestIP(request)?.address }) });
+    const running = Bun.serve({
+      port,
+      hostname,
+      idleTimeout: 120,
+      maxRequestBodySize: 128 * 1024 * 1024,
+      fetch: (request, bun) => app.fetch(request, { ip: bun.requestIP(request)?.address }),
+    });
     return { port: running.port ?? port, close: () => running.stop() };
   }
   const { serve } = await import("@hono/node-server");

@@ -11,6 +11,14 @@ export function createLog(config: Pick<Config, "name" | "logLevel">) {
     timestamp: () => `,"time":"${new Date().toISOString()}"`,
     formatters: { level: (label) => ({ level: label }) },
     messageKey: "message",
-    redact: ["authorization", "token", "*.authorization", "*.token", "*.clientSecret", "*.secret", "*.password"],
+    redact: [
+      "authorization",
+      "token",
+      "*.authorization",
+      "*.token",
+      "*.clientSecret",
+      "*.secret",
+      "*.password",
+    ],
   });
 }

@@ -42,7 +42,11 @@ export function createMetrics(service: string): Metrics {
     contentType: registry.contentType,
     text: () => registry.metrics(),
     watch(pending) {
-      const outbox = new Gauge({ name: "souk_outbox_pending", help: "Events committed and not yet sent", registers });
+      const outbox = new Gauge({
+        name: "souk_outbox_pending",
+        help: "Events committed and not yet sent",
+        registers,
+      });
       const jobs = new Gauge({ name: "souk_jobs_pending", help: "Jobs that wait for their time", registers });
       new Gauge({
         name: "souk_outbox_oldest_seconds",

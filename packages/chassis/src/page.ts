@@ -16,7 +16,10 @@ export interface Page<T> {
  * @param isCursor accepts what a decoded cursor may be
  * @throws {Problem} 400 for a limit out of range or a cursor that this service did not give out
  */
-export function readWindow<C>(query: Record<string, string | undefined>, isCursor: (value: unknown) => value is C): Window<C> {
+export function readWindow<C>(
+  query: Record<string, string | undefined>,
+  isCursor: (value: unknown) => value is C,
+): Window<C> {
   const limit = query.limit === undefined ? 20 : Number(query.limit);
   if (!Number.isInteger(limit) || limit < 1 || limit > 100) {
     throw new Problem(400, {
@@ -41,7 +44,12 @@ export function readWindow<C>(query: Record<string, string | undefined>, isCurso
  * Makes a page of rows that were read with `limit + 1`: the one too many says that there is more.
  * @param place what the next page starts after
  */
-export function page<R, T>(rows: R[], limit: number, place: (row: R) => unknown, view: (row: R) => T): Page<T> {
+export function page<R, T>(
+  rows: R[],
+  limit: number,
+  place: (row: R) => unknown,
+  view: (row: R) => T,
+): Page<T> {
   const items = rows.slice(0, limit);
   const last = items.at(-1);
   return {

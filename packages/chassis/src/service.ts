@@ -16,10 +16,7 @@ export interface Due {
 }
 
 /** Does the work of a job; its change is committed together with the job's end. What it throws is tried again. */
-export type JobHandler<S> = (
-  job: Due,
-  kit: Kit<S>,
-) => Promise<Change | undefined> | Change | undefined;
+export type JobHandler<S> = (job: Due, kit: Kit<S>) => Promise<Change | undefined> | Change | undefined;
 
 /** One service: its table of contents. */
 export interface Service<S> {

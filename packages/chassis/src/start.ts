@@ -1,14 +1,23 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { type Change, type Db, migrate, openPostgres, openSqlite, type Outbox, outbox, type StoredEvent } from "drizzle-outbox";
+import {
+  type Change,
+  type Db,
+  migrate,
+  type Outbox,
+  openPostgres,
+  openSqlite,
+  outbox,
+  type StoredEvent,
+} from "drizzle-outbox";
 import { type CloudEvent, dapr, on, onDeadLetter, type Sidecar } from "hono-dapr";
 import type { JSONWebKeySet } from "jose";
 import { createApp } from "./app.ts";
-import { verifier, type Verify } from "./auth.ts";
+import { type Verify, verifier } from "./auth.ts";
 import { type Config, integer, readConfig } from "./config.ts";
 import { cloudEvent } from "./emit.ts";
-import { idempotencyStore, idempotencyTable } from "./idempotency.ts";
+import { idempotencyStore, type idempotencyTable } from "./idempotency.ts";
 import type { Env, Kit, Unit } from "./kit.ts";
 import { type Listening, listen } from "./listen.ts";
 import { createLog, type Log } from "./log.ts";
@@ -49,7 +58,9 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
   const metrics = createMetrics(config.name);
   const verify = parts.verify ?? verifierOf(config, sidecar);
 
-  const data = definition.store ? await openData(definition, { config, sidecar, log, now, metrics, db: parts.db }) : undefined;
+  const data = definition.store
+    ? await openData(definition, { config, sidecar, log, now, metrics, db: parts.db })
+    : undefined;
   const kit: Kit<S> = {
     // A definition with neither has routes of a kit without: S is then `undefined`.
     store: data ? data.store : (definition.memory?.(config) as S),
@@ -68,7 +79,10 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
     if (lastErrors.size >= 1_000) lastErrors.clear();
     lastErrors.set(event.id, message);
     metrics.reactions.inc({ type: event.type, result: "failed" });
-    log.warn({ event: event.id, type: event.type, traceparent: event.traceparent, err: message }, "an event was not handled");
+    log.warn(
+      { event: event.id, type: event.type, traceparent: event.traceparent, err: message },
+      "an event was not handled",
+    );
   };
   const subscriptions = (definition.reactions ?? []).map((reaction) =>
     on(reaction.type, async (event) => {
@@ -88,15 +102,25 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
   );
   if (subscriptions.length > 0) {
     subscriptions.push(
-      onDeadLetter(deadLetter, async ({ id, type, topic, reason, event }) => {
-        const why = reason ?? lastErrors.get(id) ?? "the retries were used up";
-        await data?.box.deadLetters.put({ id, topic, type, reason: why, event });
-        log.error({ event: id, type, topic, reason: why }, "an event went to the dead letters");
-      }, { bulk: false }),
+      onDeadLetter(
+        deadLetter,
+        async ({ id, type, topic, reason, event }) => {
+          const why = reason ?? lastErrors.get(id) ?? "the retries were used up";
+          await data?.box.deadLetters.put({ id, topic, type, reason: why, event });
+          log.error({ event: id, type, topic, reason: why }, "an event went to the dead letters");
+        },
+        { bulk: false },
+      ),
     );
   }
 
-  const { internal, edge } = createApp(definition, { kit, unit: data?.unit ?? noUnit, metrics, verify, box: data?.box });
+  const { internal, edge } = createApp(definition, {
+    kit,
+    unit: data?.unit ?? noUnit,
+    metrics,
+    verify,
+    box: data?.box,
+  });
   internal.route(
     "/",
     sidecar.subscriptions(subscriptions, {
@@ -119,7 +143,12 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
       },
     ]),
   );
-  const background = data ? [data.box.relay(), ...(definition.jobs ? [data.box.work(jobs, { concurrency: definition.jobsAtOnce })] : [])] : [];
+  const background = data
+    ? [
+        data.box.relay(),
+        ...(definition.jobs ? [data.box.work(jobs, { concurrency: definition.jobsAtOnce })] : []),
+      ]
+    : [];
   const sweep = data ? setInterval(() => void forget(data.unit, log), 10 * 60_000) : undefined;
   sweep?.unref();
 
@@ -130,9 +159,13 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
     ...(edge ? { edge: async (request: Request, env?: Env<S>["Bindings"]) => edge.fetch(request, env) } : {}),
     async stop() {
       clearInterval(sweep);
-      if (data) await data.box.drain({ signal: AbortSignal.timeout(3_000) }).catch((error) => {
-        log.warn({ err: String(error) }, "stopped before everything was sent; the rest goes out at the next start");
-      });
+      if (data)
+        await data.box.drain({ signal: AbortSignal.timeout(3_000) }).catch((error) => {
+          log.warn(
+            { err: String(error) },
+            "stopped before everything was sent; the rest goes out at the next start",
+          );
+        });
       await Promise.all(background.map((part) => part.stop()));
       if (data && !parts.db) await data.db.close();
     },
@@ -149,7 +182,9 @@ export async function start<S>(definition: Service<S>): Promise<void> {
   const inside = await listen(running, { port: config.appPort, hostname: "127.0.0.1", server });
   servers.push(inside);
   if (running.edge) {
-    servers.push(await listen({ fetch: running.edge }, { port: config.publicPort, hostname: config.host, server }));
+    servers.push(
+      await listen({ fetch: running.edge }, { port: config.publicPort, hostname: config.host, server }),
+    );
   }
   log.info({ port: inside.port }, `${config.name} listens`);
 
@@ -185,7 +220,10 @@ interface Surroundings {
   db: Db | undefined;
 }
 
-async function openData<S>(definition: Service<S>, { config, sidecar, log, now, metrics, db: given }: Surroundings): Promise<Data<S>> {
+async function openData<S>(
+  definition: Service<S>,
+  { config, sidecar, log, now, metrics, db: given }: Surroundings,
+): Promise<Data<S>> {
   const { store: declared } = definition;
   if (!declared) throw new Error(`${definition.name} has no store`);
   const db = given ?? (await open(config));
@@ -218,12 +256,21 @@ function idempotencyTableOf(tables: Record<string, unknown>): IdempotencyTable {
 }
 
 /** Hands committed events to the broker, topic by topic. */
-async function send(events: StoredEvent[], source: string, sidecar: Sidecar): Promise<{ failed: { id: string; error: unknown }[] }> {
+async function send(
+  events: StoredEvent[],
+  source: string,
+  sidecar: Sidecar,
+): Promise<{ failed: { id: string; error: unknown }[] }> {
   const byTopic = Map.groupBy(events, (event) => event.topic);
   const results = await Promise.all(
     [...byTopic].map(async ([topic, some]) => {
       try {
-        return (await sidecar.publishEvents(topic, some.map((event) => cloudEvent(event, source)))).failed;
+        return (
+          await sidecar.publishEvents(
+            topic,
+            some.map((event) => cloudEvent(event, source)),
+          )
+        ).failed;
       } catch (error) {
         // One topic's trouble must not hold back the others.
         return some.map(({ id }) => ({ id, error }));
@@ -245,12 +292,23 @@ function traced(change: Change | undefined, trace: string | undefined): Change |
   const { events, jobs } = change;
   return {
     ...change,
-    events: trace === undefined ? events : events?.map((event) => ({ ...event, headers: { traceparent: trace, ...event.headers } })),
-    jobs: jobs?.map((job) => ("cancel" in job ? job : { ...job, data: { data: job.data, trace } satisfies Traced })),
+    events:
+      trace === undefined
+        ? events
+        : events?.map((event) => ({ ...event, headers: { traceparent: trace, ...event.headers } })),
+    jobs: jobs?.map((job) =>
+      "cancel" in job ? job : { ...job, data: { data: job.data, trace } satisfies Traced },
+    ),
   };
 }
 
-function describe({ event, job }: { event?: StoredEvent; job?: { kind: string; key: string; attempt: number } }) {
+function describe({
+  event,
+  job,
+}: {
+  event?: StoredEvent;
+  job?: { kind: string; key: string; attempt: number };
+}) {
   return event ? { event: event.id, type: event.type } : { job };
 }
 
@@ -264,7 +322,8 @@ async function forget(unit: Unit, log: Log): Promise<void> {
 
 /** A reaction of a service that keeps nothing on disk: it must bear to see an event again. */
 async function remember<S>(reaction: Reaction<S>, data: unknown, received: Received<S>): Promise<void> {
-  if ((await reaction.handle(data, received)) !== undefined) throw new Error("a service without a store commits nothing");
+  if ((await reaction.handle(data, received)) !== undefined)
+    throw new Error("a service without a store commits nothing");
 }
 
 const noUnit: Unit = {

@@ -28,7 +28,12 @@ export async function transact<S>(c: Context<Env<S>>, work: () => Promise<Outcom
     const change = outcome.change ?? {};
     try {
       await unit.commit(
-        key ? { ...change, writes: [...(change.writes ?? []), unit.idempotency.keep(key.id, key.request, answer)] } : change,
+        key
+          ? {
+              ...change,
+              writes: [...(change.writes ?? []), unit.idempotency.keep(key.id, key.request, answer)],
+            }
+          : change,
         trace,
       );
       return new Response(answer.body, answer);
@@ -56,7 +61,11 @@ export async function untilCommitted<T>(work: () => Promise<T>): Promise<T> {
 function answerOf({ status, body, headers = {} }: Outcome): StoredAnswer {
   return body === undefined
     ? { status, headers, body: null }
-    : { status, headers: { "content-type": "application/json", "cache-control": "no-store", ...headers }, body: JSON.stringify(body) };
+    : {
+        status,
+        headers: { "content-type": "application/json", "cache-control": "no-store", ...headers },
+        body: JSON.stringify(body),
+      };
 }
 
 const contended = (): Problem =>

@@ -58,7 +58,9 @@ const suites: Suite[] = [
     ? []
     : [
         ...onReal.map((file) => tests(file, [file], 120_000)),
-        ...endToEnd.map((file) => tests(`end to end: ${file.split("/").at(-1)?.replace(".test.ts", "")}`, [file], 240_000)),
+        ...endToEnd.map((file) =>
+          tests(`end to end: ${file.split("/").at(-1)?.replace(".test.ts", "")}`, [file], 240_000),
+        ),
       ]),
 ];
 
@@ -107,8 +109,14 @@ async function run({ command: [program = "", ...args], counts }: Suite): Promise
   });
   const notRun = output.match(/^not run: .*$/gm) ?? [];
   if (!counts) return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0, notRun };
-  const count = (word: string): number => Number(new RegExp(`^ *(\\d+) ${word}$`, "m").exec(output)?.[1] ?? 0);
+  const count = (word: string): number =>
+    Number(new RegExp(`^ *(\\d+) ${word}$`, "m").exec(output)?.[1] ?? 0);
   const failed = count("fail");
   // A runner that dies without counting has failed once, whatever it printed before.
-  return { passed: count("pass"), failed: failed === 0 && code !== 0 ? 1 : failed, skipped: count("skip") + count("todo"), notRun };
+  return {
+    passed: count("pass"),
+    failed: failed === 0 && code !== 0 ? 1 : failed,
+    skipped: count("skip") + count("todo"),
+    notRun,
+  };
 }

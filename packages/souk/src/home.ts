@@ -59,7 +59,8 @@ export function prepare(home: Home): void {
 export function forget(home: Home): void {
   if (!existsSync(home.dir)) return;
   for (const name of readdirSync(home.dir)) {
-    if (!name.startsWith("lock.db") && name !== "start.out") rmSync(join(home.dir, name), { recursive: true, force: true });
+    if (!name.startsWith("lock.db") && name !== "start.out")
+      rmSync(join(home.dir, name), { recursive: true, force: true });
   }
 }
 

@@ -43,7 +43,8 @@ export class OrdersWatch {
   async #run(): Promise<void> {
     this.#running = true;
     while (this.#waiting.size > 0) {
-      await pause(this.everyMs);
+      // Many who wait share a look; looking more often would load the shop more than their orders do.
+      await pause(Math.max(this.everyMs, Math.min(25, this.#waiting.size)));
       try {
         await this.#look();
         this.#failure = undefined;

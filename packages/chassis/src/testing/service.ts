@@ -39,7 +39,11 @@ export interface TestService<S> {
   /** The public face, where there is one. */
   edge(path: string, options?: RequestOptions): Promise<Response>;
   /** Delivers an event as the sidecar would, and gives its answer. */
-  deliver<T, I>(type: EventType<T, I>, data: I, options?: { id?: string }): Promise<"SUCCESS" | "RETRY" | "DROP">;
+  deliver<T, I>(
+    type: EventType<T, I>,
+    data: I,
+    options?: { id?: string },
+  ): Promise<"SUCCESS" | "RETRY" | "DROP">;
   /** Delivers several in one batch, as a bulk subscription does. */
   deliverAll<T, I>(type: EventType<T, I>, data: I[]): Promise<string[]>;
   /** Everything published so far, in order, once the outbox is empty. */
@@ -62,13 +66,20 @@ export async function testService<S>(definition: Service<S>, options: TestOption
       const request = new Request(input, init);
       const { pathname } = new URL(request.url);
       if (pathname.startsWith("/v1.0/publish")) {
-        if (down) return Response.json({ errorCode: "ERR_PUBSUB_PUBLISH_MESSAGE", message: "broker down" }, { status: 500 });
+        if (down)
+          return Response.json(
+            { errorCode: "ERR_PUBSUB_PUBLISH_MESSAGE", message: "broker down" },
+            { status: 500 },
+          );
         const body = (await request.json()) as { event: CloudEvent }[] | CloudEvent;
         events.push(...(Array.isArray(body) ? body.map((entry) => entry.event) : [body]));
         return new Response(null, { status: 204 });
       }
       if (pathname.startsWith("/v1.0/healthz")) return new Response(null, { status: 204 });
-      return options.others?.(request) ?? Response.json({ errorCode: "ERR_DIRECT_INVOKE", message: "nobody there" }, { status: 500 });
+      return (
+        options.others?.(request) ??
+        Response.json({ errorCode: "ERR_DIRECT_INVOKE", message: "nobody there" }, { status: 500 })
+      );
     },
   });
   const config = readConfig(definition.name, {
@@ -88,7 +99,10 @@ export async function testService<S>(definition: Service<S>, options: TestOption
     verify: async (token) => JSON.parse(Buffer.from(token, "base64url").toString(), revive) as Caller,
   });
 
-  const requestOf = (path: string, { method = "GET", body, headers = {}, scopes, caller }: RequestOptions = {}): Request =>
+  const requestOf = (
+    path: string,
+    { method = "GET", body, headers = {}, scopes, caller }: RequestOptions = {},
+  ): Request =>
     new Request(`http://${definition.name}.test${path}`, {
       method,
       headers: {
@@ -123,9 +137,21 @@ export async function testService<S>(definition: Service<S>, options: TestOption
       return ((await response.json()) as { status: "SUCCESS" | "RETRY" | "DROP" }).status;
     },
     async deliverAll(type, data) {
-      const entries = data.map((one, index) => ({ entryId: String(index), event: cloudEvent(type, one), contentType: "application/cloudevents+json" }));
-      const response = await post(type.topic, { id: crypto.randomUUID(), entries, pubsubname: "pubsub", topic: type.topic, type: "com.dapr.event.sent.bulk" });
-      return ((await response.json()) as { statuses: { status: string }[] }).statuses.map(({ status }) => status);
+      const entries = data.map((one, index) => ({
+        entryId: String(index),
+        event: cloudEvent(type, one),
+        contentType: "application/cloudevents+json",
+      }));
+      const response = await post(type.topic, {
+        id: crypto.randomUUID(),
+        entries,
+        pubsubname: "pubsub",
+        topic: type.topic,
+        type: "com.dapr.event.sent.bulk",
+      });
+      return ((await response.json()) as { statuses: { status: string }[] }).statuses.map(
+        ({ status }) => status,
+      );
     },
     async published() {
       await running.box?.drain();
@@ -150,5 +176,5 @@ const asItIs = (body: unknown): body is string | Uint8Array<ArrayBuffer> | Reada
 const tokenFor = (id: string, scopes: string[]): string =>
   Buffer.from(JSON.stringify({ id, kind: "client", scopes })).toString("base64url");
 
-const revive = (key: string, value: unknown): unknown => (key === "scopes" ? new Set(value as string[]) : value);
-
+const revive = (key: string, value: unknown): unknown =>
+  key === "scopes" ? new Set(value as string[]) : value;

@@ -81,7 +81,13 @@ const quiet = { LOG_LEVEL: "warn" };
 async function stock(api: Api): Promise<string[]> {
   const skus = Array.from({ length: 100 }, (_, index) => `BENCH-${index}`);
   const lines = skus.map((sku) =>
-    JSON.stringify({ sku, name: `Bench ${sku}`, price: { amount: 255, currency: "GBP" }, kind: "physical", onHand: 1_000_000 }),
+    JSON.stringify({
+      sku,
+      name: `Bench ${sku}`,
+      price: { amount: 255, currency: "GBP" },
+      kind: "physical",
+      onHand: 1_000_000,
+    }),
   );
   await api.call("/api/products/import", {
     method: "POST",
@@ -102,7 +108,10 @@ function buyer(api: Api, skus: string[]): () => Promise<void> {
   let next = 0;
   return async () => {
     const first = next++;
-    const lines = Array.from({ length: 1 + (first % 3) }, (_, index) => ({ sku: skus[(first * 7 + index) % skus.length], quantity: 1 }));
+    const lines = Array.from({ length: 1 + (first % 3) }, (_, index) => ({
+      sku: skus[(first * 7 + index) % skus.length],
+      quantity: 1,
+    }));
     const { body } = await api.call<OrderSeen>("/api/orders", {
       method: "POST",
       body: {
@@ -113,7 +122,8 @@ function buyer(api: Api, skus: string[]): () => Promise<void> {
       },
     });
     const order = await watch.settled(body.id);
-    if (order.status !== "confirmed") throw new Error(`order ${order.id} is ${order.status}: ${order.reason}`);
+    if (order.status !== "confirmed")
+      throw new Error(`order ${order.id} is ${order.status}: ${order.reason}`);
   };
 }
 

@@ -12,12 +12,18 @@ export interface Measured {
  */
 export async function load(
   once: () => Promise<void>,
-  { concurrency, ms, warmUpMs, most = Number.POSITIVE_INFINITY }: { concurrency: number; ms: number; warmUpMs: number; most?: number },
+  {
+    concurrency,
+    ms,
+    warmUpMs,
+    most = Number.POSITIVE_INFINITY,
+  }: { concurrency: number; ms: number; warmUpMs: number; most?: number },
 ): Promise<Measured> {
   await during(once, concurrency, warmUpMs, most);
   const { times, elapsed } = await during(once, concurrency, ms, most);
   const sorted = times.sort((a, b) => a - b);
-  const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
+  const at = (share: number): number =>
+    sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
   return { perSecond: (times.length / elapsed) * 1000, p50: at(0.5), p99: at(0.99), count: times.length };
 }
 

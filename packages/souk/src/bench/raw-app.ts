@@ -1,5 +1,5 @@
-import { dapr, event, on, type PublishableEvent, type StandardSchemaV1 } from "hono-dapr";
 import { Hono } from "hono";
+import { dapr, event, on, type PublishableEvent, type StandardSchemaV1 } from "hono-dapr";
 
 // One of the three bare apps that show what this machine's sidecars and broker can do: the hops and publishes of an
 // order with nothing in between. No database, no validation, no tokens of callers, nothing kept.
@@ -12,12 +12,10 @@ const unchecked: StandardSchemaV1<unknown, Step> = {
   "~standard": { version: 1, vendor: "raw", validate: (value) => ({ value: value as Step }) },
 };
 
-/** Where an order goes from each step, as in the shop: reserve, authorise, capture, and the answer to each. */
+/** Where an order goes from each step, as in the shop: reserve, pay, and the answer to each. */
 const route: { at: string; topic: string }[] = [
   { at: "orders", topic: "orders" },
   { at: "inventory", topic: "inventory" },
-  { at: "orders", topic: "orders" },
-  { at: "payments", topic: "payments" },
   { at: "orders", topic: "orders" },
   { at: "payments", topic: "payments" },
   { at: "orders", topic: "orders" },
@@ -32,7 +30,7 @@ const sidecar = dapr({
 });
 const app = new Hono();
 const done: string[] = [];
-let pending: PublishableEvent[] = [];
+const pending: PublishableEvent[] = [];
 let sending = false;
 
 async function send(): Promise<void> {
@@ -63,7 +61,7 @@ app.route(
   "/",
   sidecar.subscriptions(
     listensTo.map((topic) => on(event(topic, "step", unchecked), handle)),
-    { defaults: { bulk: { max: 100, waitMs: 5 } } },
+    { defaults: { bulk: { max: 100, waitMs: Number(process.env.BULK_WAIT_MS ?? 1) } } },
   ),
 );
 app.get("/health", (c) => c.text("up"));

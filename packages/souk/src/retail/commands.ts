@@ -35,7 +35,9 @@ export function retailCommands(program: Command, root: string): void {
     .command("replay")
     .description("place the orders of a file")
     .command("retail <file>")
-    .description('place the orders of a file in the format of "Online Retail", and compare the shop with the file')
+    .description(
+      'place the orders of a file in the format of "Online Retail", and compare the shop with the file',
+    )
     .option("--home <folder>", "the shop's folder (default: .souk)")
     .option("--url <url>", "the shop's address (default: the one it was started with)")
     .option("--concurrency <n>", "orders under way at once", "16")
@@ -49,7 +51,9 @@ export function retailCommands(program: Command, root: string): void {
       });
       if (options.skipped) {
         mkdirSync(dirname(options.skipped), { recursive: true });
-        const rows = result.skipped.map((one) => [one.line, one.invoice, one.sku, one.reason].map(quoted).join(","));
+        const rows = result.skipped.map((one) =>
+          [one.line, one.invoice, one.sku, one.reason].map(quoted).join(","),
+        );
         writeFileSync(options.skipped, ["line,invoice,sku,reason", ...rows, ""].join("\n"));
       }
       process.stdout.write(summary(result));
@@ -64,7 +68,8 @@ async function open(root: string, file: string, { home, url }: Options): Promise
 
 function positive(name: string, text: string): number {
   const value = Number(text);
-  if (!Number.isInteger(value) || value < 1) throw new Error(`${name} must be a whole number from 1, not "${text}"`);
+  if (!Number.isInteger(value) || value < 1)
+    throw new Error(`${name} must be a whole number from 1, not "${text}"`);
   return value;
 }
 

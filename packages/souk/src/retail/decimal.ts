@@ -4,7 +4,10 @@ const scale = 1_000_000n;
 
 /** A decimal number as millionths; undefined when it is none. Accepts `1.5`, `1,5` and `1,234.50`. */
 export function parseDecimal(text: string): bigint | undefined {
-  const plain = /^-?\d+,\d+$/.test(text) && !/^-?\d{1,3},\d{3}$/.test(text) ? text.replace(",", ".") : text.replaceAll(",", "");
+  const plain =
+    /^-?\d+,\d+$/.test(text) && !/^-?\d{1,3},\d{3}$/.test(text)
+      ? text.replace(",", ".")
+      : text.replaceAll(",", "");
   const match = /^(-?)(\d+)(?:\.(\d{1,6})\d*)?$/.exec(plain);
   if (!match) return undefined;
   const [, sign, whole = "0", fraction = ""] = match;

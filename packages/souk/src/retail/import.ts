@@ -1,6 +1,6 @@
 import type { Api } from "../api-client.ts";
 import { Progress } from "../progress.ts";
-import { plan, type PlannedProduct } from "./plan.ts";
+import { type PlannedProduct, plan } from "./plan.ts";
 import { readRetail } from "./read.ts";
 
 export interface Imported {
@@ -12,11 +12,14 @@ export interface Imported {
 export async function importRetail(api: Api, file: string): Promise<Imported> {
   const { products } = plan(await readRetail(file));
   const reserved = new Map<string, number>();
-  for await (const stock of api.all<{ sku: string; reserved: number }>("/api/stock")) reserved.set(stock.sku, stock.reserved);
+  for await (const stock of api.all<{ sku: string; reserved: number }>("/api/stock"))
+    reserved.set(stock.sku, stock.reserved);
   return importProducts(
     api,
     products.map((product) =>
-      product.onHand === undefined ? product : { ...product, onHand: product.onHand + (reserved.get(product.sku) ?? 0) },
+      product.onHand === undefined
+        ? product
+        : { ...product, onHand: product.onHand + (reserved.get(product.sku) ?? 0) },
     ),
   );
 }

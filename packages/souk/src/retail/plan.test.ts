@@ -82,13 +82,17 @@ describe("a plan", () => {
 });
 
 test("the sample is read whole, and its money adds up", async () => {
-  const rows = await readRetail(join(import.meta.dir, "../../../../tests/data/online-retail-first-150-invoices.csv"));
+  const rows = await readRetail(
+    join(import.meta.dir, "../../../../tests/data/online-retail-first-150-invoices.csv"),
+  );
   expect(rows).toHaveLength(3155);
   const { orders, skipped } = plan(rows);
   const sold = orders.flatMap((order) => order.lines).length;
   expect(sold + skipped.length).toBe(3155);
   expect(orders.reduce((sum, order) => sum + order.total, 0)).toBe(
-    orders.flatMap((order) => order.lines).reduce((sum, line) => sum + line.quantity * line.unitPrice.amount, 0),
+    orders
+      .flatMap((order) => order.lines)
+      .reduce((sum, line) => sum + line.quantity * line.unitPrice.amount, 0),
   );
 });
 

@@ -44,7 +44,8 @@ const currency = "GBP";
 const mostLines = 1_000;
 const mostPieces = 100_000;
 /** Stock codes that are no goods, in all published files: postage, carriage, manual, fees, samples, vouchers. */
-const noGoods = /^(POST|DOT|D|M|C2|C3|S|B|PADS|CRUK|AMAZONFEE|BANK CHARGES|DCGS.*|DCGSSBOY|GIFT.*|TEST.*|ADJUST.*|SP\d+)$/i;
+const noGoods =
+  /^(POST|DOT|D|M|C2|C3|S|B|PADS|CRUK|AMAZONFEE|BANK CHARGES|DCGS.*|DCGSSBOY|GIFT.*|TEST.*|ADJUST.*|SP\d+)$/i;
 
 /** Sorts the lines of a retail file into products, orders to place, and what is skipped, with the reason. */
 export function plan(rows: Row[]): Plan {
@@ -82,7 +83,8 @@ function saleOf(row: Row): Sale | string {
   if (/^C/i.test(row.invoice)) return "cancellation or return";
   if (row.sku === "") return "no stock code";
   if (row.sku.length > 64) return "the stock code is longer than 64 characters";
-  if (quantity === undefined || quantity % 1_000_000n !== 0n) return `the quantity is not a whole number: "${row.quantity}"`;
+  if (quantity === undefined || quantity % 1_000_000n !== 0n)
+    return `the quantity is not a whole number: "${row.quantity}"`;
   if (price === undefined) return `the price is not a number: "${row.price}"`;
   if (price < 0n) return "adjustment: the price is negative";
   if (quantity <= 0n) return "no sale: the quantity is not positive";

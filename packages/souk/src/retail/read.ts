@@ -32,7 +32,8 @@ const columns: Record<Exclude<keyof Row, "line">, string[]> = {
 export async function readRetail(path: string): Promise<Row[]> {
   const text = decode(await readFile(path));
   const header = text.slice(0, text.indexOf("\n") + 1 || undefined);
-  const delimiter = [",", ";", "\t"].sort((a, b) => header.split(b).length - header.split(a).length)[0] ?? ",";
+  const delimiter =
+    [",", ";", "\t"].sort((a, b) => header.split(b).length - header.split(a).length)[0] ?? ",";
   const parsed = parse(text, {
     delimiter,
     bom: true,

@@ -42,14 +42,24 @@ export interface ReplayOptions {
 }
 
 /** Places the orders of a retail file as its customers did, and waits until each is confirmed or refused. */
-export async function replayRetail(api: Api, file: string, { concurrency, patienceMs }: ReplayOptions): Promise<ReplayResult> {
-  const digest = createHash("sha256").update(await readFile(file)).digest("base64url").slice(0, 16);
+export async function replayRetail(
+  api: Api,
+  file: string,
+  { concurrency, patienceMs }: ReplayOptions,
+): Promise<ReplayResult> {
+  const digest = createHash("sha256")
+    .update(await readFile(file))
+    .digest("base64url")
+    .slice(0, 16);
   const planned: Plan = plan(await readRetail(file));
   const before = await stocked(api, planned);
   const watch = new OrdersWatch(api);
   const progress = new Progress("replay", planned.orders.length, "orders");
   const replayed: Replayed[] = [];
-  const queue = planned.orders.map((order, index) => ({ order, key: `${digest}-${order.reference}-${index}` }));
+  const queue = planned.orders.map((order, index) => ({
+    order,
+    key: `${digest}-${order.reference}-${index}`,
+  }));
   const started = performance.now();
   await Promise.all(
     Array.from({ length: Math.min(concurrency, queue.length) }, async () => {
@@ -85,14 +95,26 @@ async function stocked(api: Api, { products }: Plan): Promise<Books> {
 }
 
 /** Places an order; one that an earlier run placed in vain is placed anew. */
-async function placed(api: Api, watch: OrdersWatch, order: PlannedOrder, key: string, patienceMs: number): Promise<Replayed> {
+async function placed(
+  api: Api,
+  watch: OrdersWatch,
+  order: PlannedOrder,
+  key: string,
+  patienceMs: number,
+): Promise<Replayed> {
   for (let time = 1; ; time++) {
     const replayed = await placedOnce(api, watch, order, `${key}-${time}`, patienceMs);
     if (!replayed.again || replayed.order?.status !== "rejected") return replayed;
   }
 }
 
-async function placedOnce(api: Api, watch: OrdersWatch, order: PlannedOrder, key: string, patienceMs: number): Promise<Replayed> {
+async function placedOnce(
+  api: Api,
+  watch: OrdersWatch,
+  order: PlannedOrder,
+  key: string,
+  patienceMs: number,
+): Promise<Replayed> {
   const request = {
     method: "POST",
     headers: { "idempotency-key": key },
@@ -121,9 +143,14 @@ async function placedOnce(api: Api, watch: OrdersWatch, order: PlannedOrder, key
       const later = error instanceof Refused && (error.status === 503 || error.status === 429);
       const unreachable = !(error instanceof Refused);
       // A product that was imported a moment ago may not have reached orders yet.
-      const fresh = error instanceof Refused && error.code === "unknown-product" && performance.now() < started + 3_000;
+      const fresh =
+        error instanceof Refused && error.code === "unknown-product" && performance.now() < started + 3_000;
       if ((!later && !unreachable && !fresh) || performance.now() > until) {
-        return { planned: order, refused: error instanceof Error ? error.message : String(error), again: false };
+        return {
+          planned: order,
+          refused: error instanceof Error ? error.message : String(error),
+          again: false,
+        };
       }
       // The key makes it safe to ask again.
       await pause((later ? (error.retryAfter ?? 1) : 0.2) * 1000);
@@ -133,7 +160,9 @@ async function placedOnce(api: Api, watch: OrdersWatch, order: PlannedOrder, key
 
 async function capturedOf(api: Api, replayed: Replayed[], concurrency: number): Promise<Map<string, number>> {
   const captured = new Map<string, number>();
-  const paid = replayed.flatMap(({ order }) => (order?.status === "confirmed" && order.total.amount > 0 ? [order] : []));
+  const paid = replayed.flatMap(({ order }) =>
+    order?.status === "confirmed" && order.total.amount > 0 ? [order] : [],
+  );
   const progress = new Progress("check ", paid.length, "payments");
   await Promise.all(
     Array.from({ length: concurrency }, async () => {
@@ -157,6 +186,11 @@ async function books(api: Api): Promise<Books> {
     balanced: boolean;
     accounts: { account: string; currency: string; debit: number; credit: number }[];
   }>("/api/payments/ledger");
-  const accounts = new Map(body.accounts.map(({ account, currency, debit, credit }) => [`${account} ${currency}`, { debit, credit }]));
+  const accounts = new Map(
+    body.accounts.map(({ account, currency, debit, credit }) => [
+      `${account} ${currency}`,
+      { debit, credit },
+    ]),
+  );
   return { reserved, accounts, balanced: body.balanced };
 }
