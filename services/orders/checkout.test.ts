@@ -16,12 +16,21 @@ const facts = {
   payment: { method: "test", token: "tok_ok" },
 };
 const product = { name: "Holder", price: { amount: 255, currency: "GBP" }, kind: "physical" as const };
-const line = { sku: "85123A", quantity: 6, name: "Holder", kind: "physical" as const, unitPrice: product.price };
+const line = {
+  sku: "85123A",
+  quantity: 6,
+  name: "Holder",
+  kind: "physical" as const,
+  unitPrice: product.price,
+};
 
 const placed: OrderEvent = { type: "placed", at, order: { ...facts, lines: [line], total } };
-const free: OrderEvent = { type: "placed", at, order: { ...facts, lines: [], total: { amount: 0, currency: "GBP" } } };
+const free: OrderEvent = {
+  type: "placed",
+  at,
+  order: { ...facts, lines: [], total: { amount: 0, currency: "GBP" } },
+};
 const reserved: OrderEvent = { type: "reserved", at };
-const authorised: OrderEvent = { type: "authorised", at };
 const confirmed: OrderEvent = { type: "confirmed", at };
 const declined: OrderEvent = {
   type: "aborting",
@@ -29,7 +38,12 @@ const declined: OrderEvent = {
   held: { stock: true, money: false },
   ending: { outcome: "rejected", reason: "payment-declined" },
 };
-const cancelling: OrderEvent = { type: "aborting", at, held: { stock: true, money: true }, ending: { outcome: "cancelled" } };
+const cancelling: OrderEvent = {
+  type: "aborting",
+  at,
+  held: { stock: true, money: true },
+  ending: { outcome: "cancelled" },
+};
 const givenBack = (what: "stock" | "money"): OrderEvent => ({ type: "given-back", at, what });
 
 const given = decider<Order, OrderEvent, Heard | "cancel">(evolve, (order, command) => {
@@ -60,7 +74,10 @@ describe("place", () => {
         { sku: "B", quantity: 1, product, unitPrice: { amount: 1, currency: "EUR" } },
       ],
     ],
-    ["total-too-large", [{ sku: "A", quantity: 100_000, product, unitPrice: { amount: 2 ** 50, currency: "GBP" } }]],
+    [
+      "total-too-large",
+      [{ sku: "A", quantity: 100_000, product, unitPrice: { amount: 2 ** 50, currency: "GBP" } }],
+    ],
   ])("refuses: %s", (code, lines) => {
     expect(place({ ...ask, lines })).toMatchObject({ rejected: code });
   });
@@ -70,12 +87,14 @@ describe("the checkout saga", () => {
   test("placed", () => {
     given(placed).when("stock-reserved").then(reserved);
     given(placed).when("stock-refused").then({ type: "rejected", at, reason: "out-of-stock" });
-    given(placed).when("deadline").then({
-      type: "aborting",
-      at,
-      held: { stock: true, money: false },
-      ending: { outcome: "rejected", reason: "timed-out" },
-    });
+    given(placed)
+      .when("deadline")
+      .then({
+        type: "aborting",
+        at,
+        held: { stock: true, money: false },
+        ending: { outcome: "rejected", reason: "timed-out" },
+      });
     given(placed).when("payment-captured").thenNothingHappened();
   });
 
@@ -84,20 +103,17 @@ describe("the checkout saga", () => {
   });
 
   test("reserved", () => {
-    given(placed, reserved).when("payment-authorised").then(authorised);
+    given(placed, reserved).when("payment-captured").then(confirmed);
     given(placed, reserved).when("payment-declined").then(declined);
-    given(placed, reserved).when("payment-timed-out").then({
-      type: "aborting",
-      at,
-      held: { stock: true, money: false },
-      ending: { outcome: "rejected", reason: "timed-out" },
-    });
+    given(placed, reserved)
+      .when("payment-timed-out")
+      .then({
+        type: "aborting",
+        at,
+        held: { stock: true, money: false },
+        ending: { outcome: "rejected", reason: "timed-out" },
+      });
     given(placed, reserved).when("stock-reserved").thenNothingHappened();
-  });
-
-  test("authorised only goes forward by itself", () => {
-    given(placed, reserved, authorised).when("payment-captured").then(confirmed);
-    given(placed, reserved, authorised).when("deadline").thenNothingHappened();
   });
 
   test("aborting ends when nothing is held any more", () => {
@@ -116,13 +132,17 @@ describe("the checkout saga", () => {
 
 describe("cancel", () => {
   test("gives back what may be held", () => {
-    given(placed).when("cancel").then({ ...cancelling, held: { stock: true, money: false } });
-    given(placed, reserved, authorised, confirmed).when("cancel").then(cancelling);
+    given(placed)
+      .when("cancel")
+      .then({ ...cancelling, held: { stock: true, money: false } });
+    given(placed, reserved, confirmed).when("cancel").then(cancelling);
   });
 
   test("twice is once; of a rejected order it is refused", () => {
     given(placed, reserved, cancelling).when("cancel").thenNothingHappened();
-    given(placed, { type: "rejected", at, reason: "out-of-stock" }).when("cancel").thenRejected("not-cancellable");
+    given(placed, { type: "rejected", at, reason: "out-of-stock" })
+      .when("cancel")
+      .thenRejected("not-cancellable");
     given(placed, reserved, declined).when("cancel").thenRejected("not-cancellable");
   });
 });
@@ -132,7 +152,6 @@ test("whatever is heard in whatever order: a final state is final, and none show
     "stock-reserved",
     "stock-refused",
     "stock-released",
-    "payment-authorised",
     "payment-declined",
     "payment-timed-out",
     "payment-captured",

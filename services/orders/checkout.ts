@@ -1,11 +1,10 @@
-import { holds, type Ending, type Held, type Order, type OrderEvent } from "./order.ts";
+import { type Ending, type Held, holds, type Order, type OrderEvent } from "./order.ts";
 
 /** What the saga hears: from inventory, from payments, from the clock. */
 export type Heard =
   | "stock-reserved"
   | "stock-refused"
   | "stock-released"
-  | "payment-authorised"
   | "payment-declined"
   | "payment-timed-out"
   | "payment-captured"
@@ -19,26 +18,28 @@ type Step = (order: Order, at: number) => OrderEvent[];
  * What is not in the table changes nothing: it came twice, or late.
  *
  *   placed      inventory is asked to reserve      ↩ release the stock
- *   reserved    payments is asked to authorise     ↩ void the authorisation
- *   authorised  payments is asked to capture       ↩ refund; from here the saga only goes forward by itself
- *   confirmed   paid                               ↩ refund, release
+ *   reserved    payments is asked for the money: to authorise and to capture it
+ *                                                  ↩ void or refund, and release
+ *   confirmed   paid                               ↩ refund, and release
  *   aborting    both are asked to give back; it ends when nothing is held any more
  */
 const checkout: Record<Order["status"], Partial<Record<Heard, Step>>> = {
   placed: {
     "stock-reserved": (order, at) =>
-      order.total.amount > 0 ? [{ type: "reserved", at }] : [{ type: "reserved", at }, { type: "confirmed", at }],
+      order.total.amount > 0
+        ? [{ type: "reserved", at }]
+        : [
+            { type: "reserved", at },
+            { type: "confirmed", at },
+          ],
     "stock-refused": (_, at) => [{ type: "rejected", at, reason: "out-of-stock" }],
     deadline: (order, at) => abort(holds(order), "timed-out", at),
   },
   reserved: {
-    "payment-authorised": (_, at) => [{ type: "authorised", at }],
+    "payment-captured": (_, at) => [{ type: "confirmed", at }],
     "payment-declined": (_, at) => abort({ stock: true, money: false }, "payment-declined", at),
     "payment-timed-out": (_, at) => abort({ stock: true, money: false }, "timed-out", at),
     deadline: (order, at) => abort(holds(order), "timed-out", at),
-  },
-  authorised: {
-    "payment-captured": (_, at) => [{ type: "confirmed", at }],
   },
   confirmed: {},
   aborting: {
@@ -66,6 +67,4 @@ function givenBack(order: Order, what: keyof Held, at: number): OrderEvent[] {
 }
 
 const end = (ending: Ending, at: number): OrderEvent =>
-  ending.outcome === "rejected"
-    ? { type: "rejected", at, reason: ending.reason }
-    : { type: "cancelled", at };
+  ending.outcome === "rejected" ? { type: "rejected", at, reason: ending.reason } : { type: "cancelled", at };

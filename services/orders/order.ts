@@ -24,7 +24,7 @@ export interface Address {
   country: string;
 }
 
-/** What a client reads. `authorised` and `aborting` are inner states: they show as the status before them. */
+/** What a client reads. `aborting` is an inner state: it shows as the status before it. */
 export type PublicStatus = "placed" | "reserved" | "confirmed" | "rejected" | "cancelled";
 export type Reason = "out-of-stock" | "payment-declined" | "timed-out";
 
@@ -53,14 +53,13 @@ export interface Held {
 export type Ending = { outcome: "rejected"; reason: Reason } | { outcome: "cancelled" };
 
 export type Order =
-  | (Facts & { status: "placed" | "reserved" | "authorised" | "confirmed" | "cancelled" })
+  | (Facts & { status: "placed" | "reserved" | "confirmed" | "cancelled" })
   | (Facts & { status: "rejected"; reason: Reason })
   | (Facts & { status: "aborting"; held: Held; ending: Ending });
 
 export type OrderEvent =
   | { type: "placed"; at: number; order: Omit<Facts, "version" | "history"> }
   | { type: "reserved"; at: number }
-  | { type: "authorised"; at: number }
   | { type: "confirmed"; at: number }
   | { type: "aborting"; at: number; held: Held; ending: Ending }
   | { type: "given-back"; at: number; what: keyof Held }
@@ -86,10 +85,16 @@ export function place({ lines: asked, at, ...facts }: Place): OrderEvent[] | Rej
     line.product ? [] : [{ pointer: `/lines/${index}/sku`, detail: `there is no product ${line.sku}` }],
   );
   if (unknown.length > 0) {
-    return { rejected: "unknown-product", detail: "The order names products that do not exist", errors: unknown };
+    return {
+      rejected: "unknown-product",
+      detail: "The order names products that do not exist",
+      errors: unknown,
+    };
   }
   const lines = asked.flatMap(({ sku, quantity, unitPrice, product }): Line[] =>
-    product ? [{ sku, quantity, name: product.name, kind: product.kind, unitPrice: unitPrice ?? product.price }] : [],
+    product
+      ? [{ sku, quantity, name: product.name, kind: product.kind, unitPrice: unitPrice ?? product.price }]
+      : [],
   );
   const currency = lines[0]?.unitPrice.currency ?? "";
   const foreign = lines.findIndex((line) => line.unitPrice.currency !== currency);
@@ -109,7 +114,6 @@ export function cancel(order: Order, at: number): OrderEvent[] | Rejection {
   switch (order.status) {
     case "placed":
     case "reserved":
-    case "authorised":
     case "confirmed":
       return [{ type: "aborting", at, held: holds(order), ending: { outcome: "cancelled" } }];
     case "cancelled":
@@ -149,8 +153,6 @@ export function evolve(order: Order | undefined, event: OrderEvent): Order {
     case "confirmed":
     case "cancelled":
       return { ...reached(event.type), status: event.type };
-    case "authorised":
-      return { ...facts, status: "authorised" };
     case "aborting":
       return { ...facts, status: "aborting", held: event.held, ending: event.ending };
     case "given-back":

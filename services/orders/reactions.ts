@@ -1,8 +1,7 @@
-import { type JobHandler, react, type Received } from "chassis";
+import { type JobHandler, type Received, react } from "chassis";
 import type { Change } from "drizzle-outbox";
 import { advance, type Heard } from "./checkout.ts";
 import {
-  PaymentAuthorised,
   PaymentCaptured,
   PaymentDeclined,
   PaymentRefunded,
@@ -23,7 +22,6 @@ export const reactions = [
   react(StockRefused, (e, got: Got) => on(e.orderId, "stock-refused", got)),
   react(StockReleased, (e, got: Got) => on(e.orderId, "stock-released", got)),
 
-  react(PaymentAuthorised, (e, got: Got) => on(e.orderId, "payment-authorised", got)),
   react(PaymentDeclined, (e, got: Got) =>
     on(e.orderId, e.reason === "timed-out" ? "payment-timed-out" : "payment-declined", got),
   ),
@@ -37,7 +35,11 @@ export const reactions = [
 ];
 
 /** Loads the order, asks the saga what follows, and says what to commit. */
-export async function on(orderId: string, heard: Heard, { store, now }: Pick<Got, "store" | "now">): Promise<Change | undefined> {
+export async function on(
+  orderId: string,
+  heard: Heard,
+  { store, now }: Pick<Got, "store" | "now">,
+): Promise<Change | undefined> {
   const order = await store.load(orderId);
   if (order === undefined) return undefined;
   return store.change(order, advance(order, heard, now())).change;

@@ -1,6 +1,13 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { type TestService, testService } from "chassis/testing";
-import { PaymentAuthorised, PaymentCaptured, PaymentDeclined, ProductCreated, StockRefused, StockReleased, StockReserved } from "./contracts.ts";
+import {
+  PaymentCaptured,
+  PaymentDeclined,
+  ProductCreated,
+  StockRefused,
+  StockReleased,
+  StockReserved,
+} from "./contracts.ts";
 import orders from "./service.ts";
 import type { Store } from "./store.ts";
 
@@ -24,7 +31,13 @@ const types = async () => (await shop.published()).map((event) => event.type);
 
 beforeEach(async () => {
   shop = await testService(orders, { folder: import.meta.dir });
-  await shop.deliver(ProductCreated, { sku: "85123A", name: "Holder", price: gbp(255), kind: "physical", version: 1 });
+  await shop.deliver(ProductCreated, {
+    sku: "85123A",
+    name: "Holder",
+    price: gbp(255),
+    kind: "physical",
+    version: 1,
+  });
 });
 afterEach(() => shop.stop());
 
@@ -41,7 +54,11 @@ describe("placing", () => {
   test("takes the unit price of staff, and of nobody else", async () => {
     const lines = [{ sku: "85123A", quantity: 2, unitPrice: gbp(100) }];
     expect((await place({ lines })).status).toBe(403);
-    const response = await shop.request("/orders", { method: "POST", body: newOrder({ lines }), scopes: staff });
+    const response = await shop.request("/orders", {
+      method: "POST",
+      body: newOrder({ lines }),
+      scopes: staff,
+    });
     expect(await response.json()).toMatchObject({ total: gbp(200) });
   });
 
@@ -50,7 +67,16 @@ describe("placing", () => {
     [{ lines: [{ sku: "85123A", quantity: 0 }] }, 400, "/lines/0/quantity"],
     [{ surprise: 1 }, 400, "/surprise"],
     [{ customer: { email: "no", name: "N" } }, 400, "/customer/email"],
-    [{ lines: [{ sku: "85123A", quantity: 1 }, { sku: "NO", quantity: 1 }] }, 422, "/lines/1/sku"],
+    [
+      {
+        lines: [
+          { sku: "85123A", quantity: 1 },
+          { sku: "NO", quantity: 1 },
+        ],
+      },
+      422,
+      "/lines/1/sku",
+    ],
     [{ cartId: "c-1" }, 400, "/lines"],
     [{ shippingMethod: "owl" }, 422, "/shippingMethod"],
     [{ payment: { method: "stripe", token: "tok" } }, 422, "/payment/method"],
@@ -91,15 +117,13 @@ describe("placing", () => {
 describe("the saga", () => {
   const placed = async () => ((await (await place()).json()) as { id: string }).id;
 
-  test("reserves, authorises, captures and then shows confirmed", async () => {
+  test("reserves, takes the money and then shows confirmed", async () => {
     const orderId = await placed();
     await shop.deliver(StockReserved, { orderId });
     expect(await statusOf(orderId)).toBe("reserved");
-    await shop.deliver(PaymentAuthorised, { orderId });
-    expect(await statusOf(orderId)).toBe("reserved");
     await shop.deliver(PaymentCaptured, { orderId });
     expect(await statusOf(orderId)).toBe("confirmed");
-    expect(await types()).toEqual(["order.placed", "order.reserved", "order.authorised", "order.confirmed"]);
+    expect(await types()).toEqual(["order.placed", "order.reserved", "order.confirmed"]);
   });
 
   test("has its effect once, however often the event comes", async () => {

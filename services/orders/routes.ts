@@ -32,7 +32,13 @@ export const routes = router<Store>()
     body(NewOrder),
     idempotent(),
     async (c) => {
-      const { cartId: _, lines, shippingMethod, reference, ...asked } = placeable(c.req.valid("json"), c.var.caller);
+      const {
+        cartId: _,
+        lines,
+        shippingMethod,
+        reference,
+        ...asked
+      } = placeable(c.req.valid("json"), c.var.caller);
       const { store, now, id, config } = c.var.kit;
       const key = c.var.caller.kind === "guest" ? randomBytes(24).toString("base64url") : undefined;
       const at = now();
@@ -61,16 +67,30 @@ export const routes = router<Store>()
   )
   .get(
     "/orders",
-    says("List orders, newest first: one's own, or all with orders:manage", { 200: OrderList, ...problems(400) }),
+    says("List orders, newest first: one's own, or all with orders:manage", {
+      200: OrderList,
+      ...problems(400),
+    }),
     allow("orders:read", "orders:manage"),
     query(OrderQuery),
     async (c) => {
       const { customer, status, reference, ...paging } = c.req.valid("query");
       const { limit, after } = readWindow(paging, isPlace);
       const owner = c.var.caller.scopes.has("orders:manage") ? undefined : c.var.caller.id;
-      const rows = await c.var.kit.store.list({ owner, customer, status, reference, after, limit: limit + 1 });
+      const rows = await c.var.kit.store.list({
+        owner,
+        customer,
+        status,
+        reference,
+        after,
+        limit: limit + 1,
+      });
       const place = (row: (typeof rows)[number]): Place => ({ at: row.placedAt, id: row.state.id });
-      return cacheable(c, page(rows, limit, place, (row) => view(row.state)), "private, no-cache");
+      return cacheable(
+        c,
+        page(rows, limit, place, (row) => view(row.state)),
+        "private, no-cache",
+      );
     },
   )
   .get("/orders/:id", says("Read an order", { 200: OrderView, ...problems(401, 404) }), async (c) => {
@@ -111,7 +131,11 @@ function placeable(asked: NewOrder, caller: Caller): NewOrder & { lines: NonNull
     throw unprocessable("unknown-cart", "/cartId", `there is no cart ${asked.cartId}`);
   }
   if (asked.shippingMethod !== undefined) {
-    throw unprocessable("unknown-shipping-method", "/shippingMethod", "no shipping method is on offer: leave it out");
+    throw unprocessable(
+      "unknown-shipping-method",
+      "/shippingMethod",
+      "no shipping method is on offer: leave it out",
+    );
   }
   if (asked.payment.method !== "test") {
     throw unprocessable("payment-method-unavailable", "/payment/method", "this shop takes: test");
@@ -141,8 +165,13 @@ function visible(order: Order | undefined, caller: Caller, key: string | undefin
 }
 
 const digest = (key: string): string => createHash("sha256").update(key).digest("base64url");
-const same = (a: string, b: string): boolean => a.length === b.length && timingSafeEqual(Buffer.from(a), Buffer.from(b));
+const same = (a: string, b: string): boolean =>
+  a.length === b.length && timingSafeEqual(Buffer.from(a), Buffer.from(b));
 
 const isPlace = (value: unknown): value is Place =>
-  typeof value === "object" && value !== null && "at" in value && "id" in value &&
-  typeof value.at === "number" && typeof value.id === "string";
+  typeof value === "object" &&
+  value !== null &&
+  "at" in value &&
+  "id" in value &&
+  typeof value.at === "number" &&
+  typeof value.id === "string";

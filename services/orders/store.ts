@@ -1,9 +1,8 @@
 import { defineStore, emit, type StoreOf } from "chassis";
-import { type Change, insert, type NewEvent, update, upsert, type Write } from "drizzle-outbox";
 import { and, desc, eq, inArray, lt, or, type SQL, sql } from "drizzle-orm";
+import { type Change, insert, type NewEvent, update, upsert, type Write } from "drizzle-outbox";
 import {
   OrderAborting,
-  OrderAuthorised,
   OrderCancelled,
   OrderConfirmed,
   OrderPlaced,
@@ -122,17 +121,40 @@ export const store = defineStore(
 
     /** Takes over the catalog's word on a product, unless ours is as new. */
     product({ sku, name, price, kind, version }: Product): Write {
-      const row = { sku, name, amount: price.amount, currency: price.currency, kind, version, deleted: false };
+      const row = {
+        sku,
+        name,
+        amount: price.amount,
+        currency: price.currency,
+        kind,
+        version,
+        deleted: false,
+      };
       return upsert(t.products, row, { on: ["sku"], where: sql`${t.products.version} < ${version}` });
     },
 
     productGone(sku: string, version: number): Write {
-      const row = { sku, name: "", amount: 0, currency: "", kind: "service" as const, version, deleted: true };
+      const row = {
+        sku,
+        name: "",
+        amount: 0,
+        currency: "",
+        kind: "service" as const,
+        version,
+        deleted: true,
+      };
       return upsert(t.products, row, { on: ["sku"], where: sql`${t.products.version} < ${version}` });
     },
 
     /** Newest first. */
-    list({ owner, customer, status, reference, after, limit }: OrderFilter): Promise<{ state: Order; placedAt: number }[]> {
+    list({
+      owner,
+      customer,
+      status,
+      reference,
+      after,
+      limit,
+    }: OrderFilter): Promise<{ state: Order; placedAt: number }[]> {
       const wanted: (SQL | undefined)[] = [
         owner === undefined ? undefined : eq(t.orders.owner, owner),
         customer === undefined ? undefined : or(eq(t.orders.email, customer), eq(t.orders.owner, customer)),
@@ -158,14 +180,18 @@ export const store = defineStore(
 /** What the others are told of an event; what is only our own bookkeeping is not. */
 function published(order: Order, event: OrderEvent): NewEvent[] {
   const { id: orderId, total, payment, reference } = order;
-  const tell = () => ({ orderId, reference, total, country: order.shippingAddress.country, lines: order.lines.map(line) });
+  const tell = () => ({
+    orderId,
+    reference,
+    total,
+    country: order.shippingAddress.country,
+    lines: order.lines.map(line),
+  });
   switch (event.type) {
     case "placed":
       return [emit(OrderPlaced, orderId, tell())];
     case "reserved":
       return [emit(OrderReserved, orderId, { orderId, total, payment })];
-    case "authorised":
-      return [emit(OrderAuthorised, orderId, { orderId, total })];
     case "confirmed":
       return [emit(OrderConfirmed, orderId, tell())];
     case "aborting":
@@ -181,14 +207,18 @@ function published(order: Order, event: OrderEvent): NewEvent[] {
   }
 }
 
-const line = ({ sku, quantity, unitPrice, kind }: Order["lines"][number]) => ({ sku, quantity, unitPrice, kind });
+const line = ({ sku, quantity, unitPrice, kind }: Order["lines"][number]) => ({
+  sku,
+  quantity,
+  unitPrice,
+  kind,
+});
 
-/** The deadline stands from placing until the order can only go forward. */
+/** The deadline stands from placing until the order is paid or given up. */
 function deadlines(key: string, event: OrderEvent, at: number | undefined): NonNullable<Change["jobs"]> {
   switch (event.type) {
     case "placed":
       return at === undefined ? [] : [{ kind: deadlineJob, key, at }];
-    case "authorised":
     case "confirmed":
     case "aborting":
     case "rejected":

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { and, eq, gte, inArray, sql } from "drizzle-orm";
 import { dialects, type Place, place, shop, until } from "../test/databases.ts";
 import {
@@ -12,6 +12,8 @@ import {
   update,
   upsert,
 } from "./index.ts";
+
+setDefaultTimeout(30_000);
 
 for (const dialect of dialects)
   describe(`commit on ${dialect}`, () => {
@@ -207,7 +209,7 @@ for (const dialect of dialects)
         ),
       );
       expect((await db.findAll(stock, inArray(stock.sku, skus))).map(({ onHand }) => onHand)).toEqual([4, 4]);
-    }, 30_000); // PostgreSQL takes a second to notice each deadlock.
+    }); // PostgreSQL takes a second to notice each deadlock.
 
     test("buyers at once never sell a piece twice", async () => {
       const sku = `s-${++made}`;

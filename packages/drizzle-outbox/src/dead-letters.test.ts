@@ -1,6 +1,8 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { dialects, type Place, place } from "../test/databases.ts";
 import { type Outbox, outbox } from "./index.ts";
+
+setDefaultTimeout(30_000);
 
 for (const dialect of dialects)
   describe(`dead letters on ${dialect}`, () => {

@@ -1,8 +1,10 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { migrations } from "../test/databases.ts";
 import { generate } from "./generate.ts";
+
+setDefaultTimeout(30_000);
 
 // Beside the sources, so that a store in it finds the package.
 const scratch = () => mkdtempSync(join(import.meta.dir, "..", "test", "generated-"));

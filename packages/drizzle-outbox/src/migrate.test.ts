@@ -1,4 +1,4 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,6 +8,8 @@ import { sql } from "drizzle-orm";
 import { dialects, empty, migrations, shop } from "../test/databases.ts";
 import { faults } from "./faults.ts";
 import { insert, migrate, outbox } from "./index.ts";
+
+setDefaultTimeout(30_000);
 
 const script = join(import.meta.dirname, "..", "test", "migrating.ts");
 

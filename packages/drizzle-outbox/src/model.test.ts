@@ -157,7 +157,7 @@ for (const dialect of dialects)
         await Promise.all([now.relay.stop(), now.work.stop()]);
         await db.close();
       }),
-      { numRuns: dialect === "sqlite" ? 60 : 15 },
+      { numRuns: dialect === "sqlite" ? 40 : 15 },
     );
     await at.remove();
   }, 120_000);

@@ -1,7 +1,9 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { sql } from "drizzle-orm";
 import { dialects, type Place, place, shop } from "../test/databases.ts";
 import { Conflict, type Db, insert, type Outbox, outbox, update, upsert } from "./index.ts";
+
+setDefaultTimeout(30_000);
 
 for (const dialect of dialects)
   describe(`once on ${dialect}`, () => {

@@ -22,8 +22,8 @@ const read = own(
   `select * from (
      select *, row_number() over (partition by key order by seq) as place from (
        select * from outbox_events
-       where slot in (select json_array_elements_text(?::json)::bigint)
-         and key not in (select json_array_elements_text(?::json))
+       where slot = any (array(select json_array_elements_text(?::json)::bigint))
+         and key <> all (array(select json_array_elements_text(?::json)))
        order by seq limit 1000
      ) as page
    ) as page where place = 1 order by seq limit ?`,
@@ -31,7 +31,7 @@ const read = own(
 );
 
 const removeSent = own(
-  "delete from outbox_events where seq in (select json_array_elements_text(?::json)::bigint)",
+  "delete from outbox_events where seq = any (array(select json_array_elements_text(?::json)::bigint))",
   "postgres",
 );
 

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { dialects, type Place, place, until } from "../test/databases.ts";
 import {
   type Db,
@@ -9,6 +9,8 @@ import {
   type Running,
   type StoredEvent,
 } from "./index.ts";
+
+setDefaultTimeout(30_000);
 
 for (const dialect of dialects)
   describe(`relay on ${dialect}`, () => {
@@ -280,6 +282,53 @@ describe("PostgreSQL alone", () => {
     expect((taken[0]?.seq ?? 0) > (taken[1]?.seq ?? 0)).toBe(true);
     await each.stop();
     await slow.end();
+    await at.remove();
+  });
+
+  test("connections that break delay events and jobs, and lose none", async () => {
+    const at = await place("postgres");
+    const taken: StoredEvent[] = [];
+    const done = new Set<string>();
+    const box = outbox(await at.open(), {
+      async send(events) {
+        await new Promise((resolve) => setTimeout(resolve, 1));
+        taken.push(...events);
+      },
+      onError: () => {}, // It says which connections broke.
+    });
+    const { default: postgres } = await import("postgres");
+    const admin = postgres(at.address, { max: 1 });
+    const each = box.relay();
+    const work = box.work({ note: ({ key }) => void done.add(key) }, { lease: 300 });
+    const committed: string[] = [];
+    for (let i = 0; i < 60; i++) {
+      if (i % 10 === 5)
+        await admin`select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`;
+      const id = `n-${String(i).padStart(2, "0")}`;
+      const change = {
+        events: [{ topic: "t", type: "x", key: `k-${i % 3}`, id, data: i }],
+        jobs: [{ kind: "note", key: id, at: Date.now() }],
+      };
+      // One that was refused, or of which nobody knows, is not made again here.
+      if (
+        await box.commit(change).then(
+          () => true,
+          () => false,
+        )
+      )
+        committed.push(id);
+    }
+    expect(committed.length).toBeGreaterThan(40);
+    await until(async () => (await box.pending()).jobs === 0, 20_000);
+    await box.drain();
+    const sent = new Set(taken.map(({ id }) => id));
+    expect(committed.filter((id) => !sent.has(id) || !done.has(id))).toEqual([]);
+    for (const key of ["k-0", "k-1", "k-2"]) {
+      const first = [...new Set(taken.filter((event) => event.key === key).map(({ id }) => id))];
+      expect(first).toEqual(first.toSorted());
+    }
+    await Promise.all([each.stop(), work.stop()]);
+    await admin.end();
     await at.remove();
   });
 });

@@ -1,5 +1,5 @@
 import { Database } from "bun:sqlite";
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,6 +7,8 @@ import { sql } from "drizzle-orm";
 import { migrations, place, shop, until } from "../test/databases.ts";
 import { faults } from "./faults.ts";
 import { insert, migrate, openSqlite, outbox, type StoredEvent } from "./index.ts";
+
+setDefaultTimeout(30_000);
 
 const { orders, stock } = shop("sqlite");
 

@@ -1,7 +1,9 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { sql } from "drizzle-orm";
 import { dialects, type Place, place, shop, until } from "../test/databases.ts";
 import { type Db, type DueJob, insert, type OutboxOptions, outbox, type Running, upsert } from "./index.ts";
+
+setDefaultTimeout(30_000);
 
 for (const dialect of dialects)
   describe(`work on ${dialect}`, () => {

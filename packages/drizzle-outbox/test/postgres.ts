@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { chownSync, existsSync, mkdtempSync, rmSync } from "node:fs";
+import { chownSync, existsSync, mkdtempSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -42,13 +42,12 @@ async function startPostgres(): Promise<Server> {
     "-c",
     "max_connections=200",
   ];
-  const child = spawn(...run("postgres", ["-D", data, "-p", String(port), ...settings]), {
+  // The shell outlives us just long enough: when its input ends, because we do, it stops the server and cleans up.
+  const script = '"$@" & cat > /dev/null; kill -INT $!; wait $!; rm -rf "$0"';
+  const serve = run("postgres", ["-D", data, "-p", String(port), ...settings]);
+  const child = spawn("sh", ["-c", script, folder, serve[0], ...serve[1]], {
     ...options,
-    stdio: ["ignore", "ignore", "pipe"],
-  });
-  process.once("exit", () => {
-    child.kill("SIGKILL");
-    rmSync(folder, { recursive: true, force: true });
+    stdio: ["pipe", "ignore", "pipe"],
   });
   await ready(child);
   const url = (name: string) => `postgres://postgres@127.0.0.1:${port}/${name}`;
@@ -62,9 +61,8 @@ async function startPostgres(): Promise<Server> {
     },
     async stop() {
       await admin.end();
-      child.kill("SIGINT");
+      child.stdin?.end();
       await new Promise((resolve) => child.once("exit", resolve));
-      rmSync(folder, { recursive: true, force: true });
     },
   };
 }
@@ -74,7 +72,7 @@ const nobody = 65534;
 /** PostgreSQL refuses to run as root. */
 function unprivileged(): string[] {
   if (process.getuid?.() !== 0) return [];
-  return ["setpriv", `--reuid=${nobody}`, `--regid=${nobody}`, "--clear-groups", "--pdeathsig=KILL"];
+  return ["setpriv", `--reuid=${nobody}`, `--regid=${nobody}`, "--clear-groups"];
 }
 
 /** `POSTGRES_BIN`, else the PATH, else the npm package. */

@@ -15,7 +15,7 @@ const tell = (...line: (string | number)[]) => appendFileSync(log, `${line.join(
 
 const db = await openAt(dialect, address);
 const box = outbox(db, {
-  batch: 3,
+  batch: mode === "run" ? 3 : 50,
   async send(events) {
     await new Promise((resolve) => setTimeout(resolve, 5)); // Commits go on meanwhile.
     for (const { key, data } of events) tell("sent", key, data as string);
@@ -51,6 +51,7 @@ if (mode === "storm") {
   for (let i = 0; ; i++) {
     const name = `${step.padStart(3, "0")}-${String(i).padStart(6, "0")}`;
     tell("try", name);
+    await new Promise((resolve) => setTimeout(resolve, 2)); // Or the backlog is all there is to see.
     await Promise.all([
       ...[0, 1, 2].map((n) => place(`${name}-${n}`, `k-${(i + n) % 40}`)),
       deliver(`e-${name}`),

@@ -27,7 +27,6 @@ export async function startRaw(): Promise<Raw> {
     const gateway = ports.get("gateway") ?? 0;
     return {
       ...client(`http://127.0.0.1:${gateway}`),
-      base: `http://127.0.0.1:${gateway}`,
       stop: () => end(infra, apps),
     };
   } catch (error) {
