@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { eventually, gbp, type TestShop, testShop } from "./shop.ts";
+import { customer, eventually, gbp, type TestShop, testShop } from "./shop.ts";
 
 let it: TestShop;
 
@@ -88,7 +88,8 @@ describe("an order", () => {
     const headers = { "idempotency-key": crypto.randomUUID() };
     const twice = await Promise.all([1, 2].map(() => it.place([{ sku, quantity: 1 }], {}, { headers })));
     expect(twice[0]?.id).toBe(twice[1]?.id ?? "");
-    expect(await it.refusal("/api/orders", { method: "POST", headers, body: {} })).toMatchObject({
+    const other = { ...customer, lines: [{ sku, quantity: 2 }] };
+    expect(await it.refusal("/api/orders", { method: "POST", headers, body: other })).toMatchObject({
       status: 409,
     });
   });

@@ -233,7 +233,7 @@ describe("the gateway", () => {
       ["/nothing", "GET", 404],
       ["/api/nothing", "GET", 404],
       ["/api/products", "DELETE", 405],
-      ["/api/orders/x/..%2f..%2fpayments", "GET", 400],
+      ["/api/orders/..%2f..%2fpayments", "GET", 400],
     ] as const) {
       const response = await raw(path, { method });
       expect([path, response.status]).toEqual([path, status]);
