@@ -7,7 +7,9 @@ import { durableRedis, type RedisCommand } from "./obtain/index.ts";
 /** Writes the configuration: every command is on disk before it is answered, and nothing is ever thrown away. */
 export function writeRedisConfig(home: Home): string {
   const path = join(home.redis, "redis.conf");
-  writePrivate(path, `${durableRedis(redisPassword(home))}databases 1\nloglevel warning\n`);
+  // A title of its own would overwrite the mark by which the next start knows what a killed one has left.
+  const more = ["databases 1", "loglevel warning", "set-proc-title no", ""].join("\n");
+  writePrivate(path, durableRedis(redisPassword(home)) + more);
   return path;
 }
 

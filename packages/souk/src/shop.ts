@@ -173,6 +173,7 @@ class Runner implements Shop {
   #began = performance.now();
   #stopping: Promise<void> | null = null;
   #done = Promise.withResolvers<void>();
+  #unsaved = false;
 
   constructor(
     readonly project: Project,
@@ -625,8 +626,15 @@ class Runner implements Shop {
       run.restarts = service.unit.restarts;
       run.sidecarRestarts = service.sidecar.restarts;
     }
-    writeProcesses(this.home, started);
-    writeRun(this.home, this.#run);
+    try {
+      writeProcesses(this.home, started);
+      writeRun(this.home, this.#run);
+    } catch (error) {
+      // A folder that was removed, or a full disk, must not keep the shop from being stopped.
+      if (!this.#unsaved)
+        this.#say("error", `What runs cannot be written to ${this.home.dir}: ${String(error)}`);
+      this.#unsaved = true;
+    }
   }
 }
 

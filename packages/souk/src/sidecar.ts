@@ -161,6 +161,6 @@ export async function until(
     signal?.throwIfAborted();
     if (await ask()) return;
     if (performance.now() > deadline) throw new Error(`${what} took longer than ${withinMs / 1000} s.`);
-    await Bun.sleep(15);
+    await Bun.sleep(30);
   }
 }

@@ -210,7 +210,7 @@ describe("start and stop", () => {
   test("a stop leaves nothing running, and the next start finds what was kept", async () => {
     const first = await start();
     await publish(first, "catalog", "catalog", { kept: true });
-    await eventually("heard", async () => (await heard(first)).length > 0);
+    await eventually("heard", async () => (await heard(first)).some((line) => line.includes("kept")));
     const token = readFileSync(secretsFile(first.home, "orders"), "utf8");
     const root = readFileSync(join(first.home.certs, "ca.crt"), "utf8");
     await first.stop();
@@ -323,12 +323,12 @@ describe("a runner that is killed", () => {
 
   /** Starts a shop in a process of its own; resolves when it is ready. */
   async function runner(): Promise<{
-    child: Bun.Subprocess<"ignore", "pipe", "inherit">;
+    child: Bun.Subprocess<"pipe", "pipe", "inherit">;
     run: Run;
     all: ProcessId[];
   }> {
     const child = Bun.spawn([process.execPath, script, project.root], {
-      stdio: ["ignore", "pipe", "inherit"],
+      stdio: ["pipe", "pipe", "inherit"],
     });
     const reader = child.stdout.getReader();
     let text = "";
