@@ -9,7 +9,6 @@ export const Money = v.object({ amount: v.pipe(v.number(), v.safeInteger(), v.mi
 
 const orderId = v.string();
 const Status = v.picklist([
-  "pending",
   "authorising",
   "authorised",
   "declined",
@@ -60,13 +59,13 @@ export type LedgerView = v.InferOutput<typeof LedgerView>;
 /** `held` is the customer's money that is still authorised or captured, and not given back. */
 const moved = v.object({ orderId, amount: Money, held: Money });
 
-export const PaymentAuthorised = event("payments", "payment.authorised", moved);
 /** Nothing is held at the provider when this is said. */
 export const PaymentDeclined = event(
   "payments",
   "payment.declined",
   v.object({ orderId, reason: DeclineReason }),
 );
+/** The order is paid. */
 export const PaymentCaptured = event("payments", "payment.captured", moved);
 /** Also the answer for an order that is given up and has nothing held: with amount 0. */
 export const PaymentVoided = event("payments", "payment.voided", moved);
@@ -77,7 +76,6 @@ const nothing = { amount: 0, currency: "GBP" };
 
 /** Everything published here, each with an example that consumers check themselves against. */
 export const publishes = [
-  { type: PaymentAuthorised, example: { orderId: "o-1", amount, held: amount } },
   { type: PaymentDeclined, example: { orderId: "o-1", reason: "payment-declined" as const } },
   { type: PaymentCaptured, example: { orderId: "o-1", amount, held: amount } },
   { type: PaymentVoided, example: { orderId: "o-1", amount, held: nothing } },
@@ -86,10 +84,10 @@ export const publishes = [
 
 // ── Read from others: only the fields that matter here ──────────────────────────────────────────────────────
 
+/** Asks for the order's money: authorised, and captured as soon as the provider has approved. */
 export const OrderReserved = event(
   "orders",
   "order.reserved",
   v.object({ orderId, total: Money, payment: v.object({ method: v.string(), token: v.string() }) }),
 );
-export const OrderAuthorised = event("orders", "order.authorised", v.object({ orderId, total: Money }));
 export const OrderAborting = event("orders", "order.aborting", v.object({ orderId }));

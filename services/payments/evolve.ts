@@ -3,33 +3,28 @@ import type { Entry, Facts, Known, Money, Payment, PaymentEvent, PublicStatus, R
 /** The payment after an event. */
 export function evolve(payment: Payment | undefined, event: PaymentEvent): Payment {
   switch (event.type) {
-    case "expected": {
-      const { orderId, total } = event;
-      return {
-        ...begin(orderId, total),
-        wanted: "capture",
-        status: "expected",
-        history: [entry(event, "pending")],
-      };
-    }
     case "closed": {
       // XXX is the ISO 4217 code for no currency: of an order never seen there is no telling.
-      const facts = payment ?? begin(event.orderId, { amount: 0, currency: "XXX" });
+      const facts = begin(event.orderId, { amount: 0, currency: "XXX" });
       return { ...reached(facts, event, "voided"), wanted: "undo", status: "closed" };
     }
     case "authorising": {
       const { orderId, total, method, token } = event;
-      const facts = payment ? { ...payment, total } : begin(orderId, total);
-      return { ...reached(facts, event, "authorising"), status: "authorising", method, token };
+      return {
+        ...reached(begin(orderId, total), event, "authorising"),
+        status: "authorising",
+        method,
+        token,
+      };
     }
   }
-  if (payment === undefined || payment.status === "expected" || payment.status === "closed") {
+  if (payment === undefined || payment.status === "closed") {
     if (payment && event.type === "nothing-held") return { ...payment, version: payment.version + 1 };
     throw new Error(`${event.type} of a payment that is ${payment?.status ?? "not there"}`);
   }
   switch (event.type) {
-    case "wanted":
-      return { ...payment, version: payment.version + 1, wanted: event.what };
+    case "given-up":
+      return { ...payment, version: payment.version + 1, wanted: "undo" };
     case "nothing-held":
       return { ...payment, version: payment.version + 1 };
     case "authorised": {
@@ -70,7 +65,7 @@ const begin = (orderId: string, total: Money): Facts => ({
   orderId,
   version: 1,
   total,
-  wanted: "hold",
+  wanted: "capture",
   authorised: 0,
   captured: 0,
   refunded: 0,

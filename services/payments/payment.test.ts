@@ -19,7 +19,7 @@ const authorising: PaymentEvent = {
 const authorised: PaymentEvent = { type: "authorised", at };
 const capturing: PaymentEvent = { type: "capturing", at };
 const captured: PaymentEvent = { type: "captured", at };
-const wants = (what: "capture" | "undo"): PaymentEvent => ({ type: "wanted", at, what });
+const givenUp: PaymentEvent = { type: "given-up", at };
 const refunding = (number: number, amount: number): PaymentEvent => ({
   type: "refunding",
   at,
@@ -30,33 +30,30 @@ const refunded = (number: number, amount: number): PaymentEvent => ({
   at,
   refund: { number, amount },
 });
-const paid = [authorising, authorised, wants("capture"), capturing, captured];
+const paid = [authorising, authorised, capturing, captured];
 
 const given = decider(evolve, decide);
 
 describe("every state × every command", () => {
   const states: Record<string, PaymentEvent[]> = {
     none: [],
-    expected: [{ type: "expected", at, orderId, total }],
     closed: [{ type: "closed", at, orderId }],
     authorising: [authorising],
-    "… to capture": [authorising, wants("capture")],
-    "… to undo": [authorising, wants("undo")],
+    "… to undo": [authorising, givenUp],
     authorised: [authorising, authorised],
     capturing: paid.slice(0, -1),
-    "capturing, to undo": [...paid.slice(0, -1), wants("undo")],
+    "capturing, to undo": [...paid.slice(0, -1), givenUp],
     captured: paid,
     "captured in part": [...paid, refunding(1, 500), refunded(1, 500)],
     refunding: [...paid, refunding(1, 500)],
-    "refunding, to undo": [...paid, refunding(1, 500), wants("undo")],
+    "refunding, to undo": [...paid, refunding(1, 500), givenUp],
     refunded: [...paid, refunding(1, 1_530), refunded(1, 1_530)],
-    voiding: [authorising, authorised, wants("undo"), { type: "voiding", at }],
-    voided: [authorising, authorised, wants("undo"), { type: "voiding", at }, { type: "voided", at }],
+    voiding: [authorising, givenUp, authorised, { type: "voiding", at }],
+    voided: [authorising, givenUp, authorised, { type: "voiding", at }, { type: "voided", at }],
     declined: [authorising, { type: "declined", at, reason: "payment-declined" }],
   };
   const commands: Record<string, Command> = {
     authorise: { type: "authorise", at, orderId, total, method: "test", token: "tok_ok" },
-    capture: { type: "capture", at, orderId, total },
     abort: { type: "abort", at, orderId },
     refund: { type: "refund", at, amount: gbp(1) },
     authorised: { type: "authorised", at },
@@ -68,24 +65,22 @@ describe("every state × every command", () => {
 
   // ·: nothing happens. !: refused. The last five columns are what came of a call to the provider.
   const table = `
-                     | authorise   | capture          | abort                 | refund             | authorised           | declined                | captured           | voided | refunded
-  none               | authorising | expected         | closed                | !nothing-captured  | ·                    | ·                       | ·                  | ·      | ·
-  expected           | authorising | ·                | closed                | !nothing-captured  | ·                    | ·                       | ·                  | ·      | ·
-  closed             | ·           | ·                | nothing-held          | !nothing-captured  | ·                    | ·                       | ·                  | ·      | ·
-  authorising        | ·           | wanted           | wanted                | !nothing-captured  | authorised           | declined                | ·                  | ·      | ·
-  … to capture       | ·           | ·                | wanted                | !nothing-captured  | authorised capturing | declined                | ·                  | ·      | ·
-  … to undo          | ·           | ·                | ·                     | !nothing-captured  | authorised voiding   | declined nothing-held   | ·                  | ·      | ·
-  authorised         | ·           | wanted capturing | wanted voiding        | !nothing-captured  | ·                    | ·                       | ·                  | ·      | ·
-  capturing          | ·           | ·                | wanted                | !nothing-captured  | ·                    | ·                       | captured           | ·      | ·
-  capturing, to undo | ·           | ·                | ·                     | !nothing-captured  | ·                    | ·                       | captured refunding | ·      | ·
-  captured           | ·           | ·                | wanted refunding      | refunding          | ·                    | ·                       | ·                  | ·      | ·
-  captured in part   | ·           | ·                | wanted refunding      | refunding          | ·                    | ·                       | ·                  | ·      | ·
-  refunding          | ·           | ·                | wanted                | refunding          | ·                    | ·                       | ·                  | ·      | refunded
-  refunding, to undo | ·           | ·                | ·                     | refunding          | ·                    | ·                       | ·                  | ·      | refunded refunding
-  refunded           | ·           | ·                | nothing-held          | !nothing-to-refund | ·                    | ·                       | ·                  | ·      | ·
-  voiding            | ·           | ·                | ·                     | !nothing-captured  | ·                    | ·                       | ·                  | voided | ·
-  voided             | ·           | ·                | nothing-held          | !nothing-captured  | ·                    | ·                       | ·                  | ·      | ·
-  declined           | ·           | ·                | nothing-held          | !nothing-captured  | ·                    | ·                       | ·                  | ·      | ·`;
+                     | authorise   | abort              | refund             | authorised           | declined              | captured           | voided | refunded
+  none               | authorising | closed             | !nothing-captured  | ·                    | ·                     | ·                  | ·      | ·
+  closed             | ·           | nothing-held       | !nothing-captured  | ·                    | ·                     | ·                  | ·      | ·
+  authorising        | ·           | given-up           | !nothing-captured  | authorised capturing | declined              | ·                  | ·      | ·
+  … to undo          | ·           | ·                  | !nothing-captured  | authorised voiding   | declined nothing-held | ·                  | ·      | ·
+  authorised         | ·           | given-up voiding   | !nothing-captured  | ·                    | ·                     | ·                  | ·      | ·
+  capturing          | ·           | given-up           | !nothing-captured  | ·                    | ·                     | captured           | ·      | ·
+  capturing, to undo | ·           | ·                  | !nothing-captured  | ·                    | ·                     | captured refunding | ·      | ·
+  captured           | ·           | given-up refunding | refunding          | ·                    | ·                     | ·                  | ·      | ·
+  captured in part   | ·           | given-up refunding | refunding          | ·                    | ·                     | ·                  | ·      | ·
+  refunding          | ·           | given-up           | refunding          | ·                    | ·                     | ·                  | ·      | refunded
+  refunding, to undo | ·           | ·                  | refunding          | ·                    | ·                     | ·                  | ·      | refunded refunding
+  refunded           | ·           | nothing-held       | !nothing-to-refund | ·                    | ·                     | ·                  | ·      | ·
+  voiding            | ·           | ·                  | !nothing-captured  | ·                    | ·                     | ·                  | voided | ·
+  voided             | ·           | nothing-held       | !nothing-captured  | ·                    | ·                     | ·                  | ·      | ·
+  declined           | ·           | nothing-held       | !nothing-captured  | ·                    | ·                     | ·                  | ·      | ·`;
   const [head = [], ...rows] = table
     .split("\n")
     .slice(1)
@@ -119,13 +114,14 @@ describe("authorising", () => {
     given()
       .when({ type: "authorise", at, orderId, total: free, method: "test", token: "tok_ok" })
       .thenNothingHappened();
-    given().when({ type: "capture", at, orderId, total: free }).thenNothingHappened();
   });
 
-  test("goes on to capture when that was asked for before", () => {
-    given({ type: "expected", at, orderId, total }, authorising)
-      .when({ type: "authorised", at })
-      .then(authorised, capturing);
+  test("goes on to capture with the approval itself", () => {
+    given(authorising).when({ type: "authorised", at }).then(authorised, capturing);
+  });
+
+  test("goes on to void when the order was given up meanwhile: no capture is begun", () => {
+    given(authorising, givenUp).when({ type: "authorised", at }).then(authorised, { type: "voiding", at });
   });
 
   test("that is declined holds nothing", () => {
@@ -173,7 +169,7 @@ describe("a refund", () => {
   });
 
   test("of nothing captured is refused", () => {
-    given(authorising, authorised).when({ type: "refund", at }).thenRejected("nothing-captured");
+    given(authorising, authorised, capturing).when({ type: "refund", at }).thenRejected("nothing-captured");
   });
 });
 

@@ -19,7 +19,6 @@ export type DeclineReason = "payment-declined" | "timed-out";
 
 /** What a client reads. */
 export type PublicStatus =
-  | "pending"
   | "authorising"
   | "authorised"
   | "declined"
@@ -42,10 +41,10 @@ export interface Facts {
   version: number;
   total: Money;
   /**
-   * What the order wants of its money in the end. A call that is under way when this changes is settled first;
-   * `undo` is never taken back.
+   * What the order wants of its money in the end: `undo` once it is given up, which is never taken back. A call that
+   * is under way then is settled first.
    */
-  wanted: "hold" | "capture" | "undo";
+  wanted: "capture" | "undo";
   /** Approved by the provider and not voided. */
   authorised: number;
   captured: number;
@@ -60,19 +59,18 @@ export type Known = Facts & { method: string };
 
 /** While a status ends in -ing, exactly one job calls the provider. */
 export type Payment =
-  /** The order's wish to capture came before its wish to authorise. */
-  | (Facts & { status: "expected" })
   /** The order was given up before anything was asked of a provider: nothing ever will be. */
   | (Facts & { status: "closed" })
   | (Known & { status: "authorising"; token: string })
-  | (Known & { status: "authorised" | "capturing" | "captured" | "voiding" | "voided" | "refunded" })
+  /** Only passed through: with the approval itself the capture begins, or the void. */
+  | (Known & { status: "authorised" })
+  | (Known & { status: "capturing" | "captured" | "voiding" | "voided" | "refunded" })
   | (Known & { status: "declined"; reason: DeclineReason })
   /** Refunds go one after the other; the first is under way. */
   | (Known & { status: "refunding"; pending: [Refund, ...Refund[]] });
 
 export type Command = { at: number } & (
   | { type: "authorise"; orderId: string; total: Money; method: string; token: string }
-  | { type: "capture"; orderId: string; total: Money }
   | { type: "abort"; orderId: string }
   | { type: "refund"; amount?: Money; reason?: string }
   | Outcome
@@ -87,10 +85,9 @@ export type Outcome =
   | { type: "refunded"; number: number };
 
 export type PaymentEvent = { at: number } & (
-  | { type: "expected"; orderId: string; total: Money }
   | { type: "closed"; orderId: string }
   | { type: "authorising"; orderId: string; total: Money; method: string; token: string }
-  | { type: "wanted"; what: "capture" | "undo" }
+  | { type: "given-up" }
   | { type: "authorised" }
   | { type: "declined"; reason: DeclineReason }
   | { type: "capturing" }
@@ -113,11 +110,10 @@ export function decide(payment: Payment | undefined, command: Command): Decision
   return after ? [...decided, ...next(after, command.at)] : decided;
 }
 
-/** The provider is at rest: is anything else wanted of it? */
+/** The call that follows at once from what came of the one before it. */
 function next(payment: Payment, at: number): PaymentEvent[] {
   const { status, wanted } = payment;
-  if (status === "authorised" && wanted === "capture") return [{ type: "capturing", at }];
-  if (status === "authorised" && wanted === "undo") return [{ type: "voiding", at }];
+  if (status === "authorised") return [{ type: wanted === "undo" ? "voiding" : "capturing", at }];
   if (status === "captured" && wanted === "undo") {
     return [{ type: "refunding", at, refund: { number: payment.refunds + 1, amount: refundable(payment) } }];
   }
@@ -129,15 +125,8 @@ function answer(payment: Payment | undefined, command: Command): Decision {
   switch (command.type) {
     case "authorise": {
       const { orderId, total, method, token } = command;
-      if (total.amount === 0 || (payment && payment.status !== "expected")) return [];
+      if (total.amount === 0 || payment) return [];
       return [{ type: "authorising", at, orderId, total, method, token }];
-    }
-    case "capture": {
-      const { orderId, total } = command;
-      if (total.amount === 0) return [];
-      if (payment === undefined) return [{ type: "expected", at, orderId, total }];
-      const open = payment.status === "authorising" || payment.status === "authorised";
-      return open && payment.wanted === "hold" ? [{ type: "wanted", at, what: "capture" }] : [];
     }
     case "abort":
       return abort(payment, command.orderId, at);
@@ -166,14 +155,12 @@ function answer(payment: Payment | undefined, command: Command): Decision {
 function abort(payment: Payment | undefined, orderId: string, at: number): PaymentEvent[] {
   if (payment === undefined) return [{ type: "closed", at, orderId }];
   switch (payment.status) {
-    case "expected":
-      return [{ type: "closed", at, orderId }];
     case "authorising":
     case "authorised":
     case "capturing":
     case "captured":
     case "refunding":
-      return payment.wanted === "undo" ? [] : [{ type: "wanted", at, what: "undo" }];
+      return payment.wanted === "undo" ? [] : [{ type: "given-up", at }];
     case "voiding":
       return [];
     case "closed":
@@ -225,6 +212,5 @@ export const held = ({ authorised, refunded }: Payment): number => authorised - 
 
 /** The status that a client reads. */
 export function shown({ status }: Payment): PublicStatus {
-  if (status === "expected") return "pending";
   return status === "closed" ? "voided" : status;
 }

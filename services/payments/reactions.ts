@@ -1,7 +1,7 @@
 import { accepted, integer, type JobHandler, type Kit, type Received, react } from "chassis";
 import type { Change } from "drizzle-outbox";
 import { dueCall } from "./calls.ts";
-import { OrderAborting, OrderAuthorised, OrderReserved } from "./contracts.ts";
+import { OrderAborting, OrderReserved } from "./contracts.ts";
 import { type Command, decide, type Outcome } from "./payment.ts";
 import { providers } from "./providers/index.ts";
 import { ask } from "./providers/provider.ts";
@@ -12,9 +12,6 @@ type Got = Received<Store>;
 export const reactions = [
   react(OrderReserved, ({ orderId, total, payment }, got: Got) =>
     on(orderId, { type: "authorise", orderId, total, ...payment, at: got.now() }, got),
-  ),
-  react(OrderAuthorised, ({ orderId, total }, got: Got) =>
-    on(orderId, { type: "capture", orderId, total, at: got.now() }, got),
   ),
   react(OrderAborting, ({ orderId }, got: Got) =>
     on(orderId, { type: "abort", orderId, at: got.now() }, got),

@@ -2,13 +2,7 @@ import { defineStore, emit, type StoreOf } from "chassis";
 import { sql } from "drizzle-orm";
 import { type Change, insert, type NewEvent, update, upsert, type Write } from "drizzle-outbox";
 import { dueCall } from "./calls.ts";
-import {
-  PaymentAuthorised,
-  PaymentCaptured,
-  PaymentDeclined,
-  PaymentRefunded,
-  PaymentVoided,
-} from "./contracts.ts";
+import { PaymentCaptured, PaymentDeclined, PaymentRefunded, PaymentVoided } from "./contracts.ts";
 import { evolve } from "./evolve.ts";
 import { type Account, type Movement, type Posting, postings } from "./ledger.ts";
 import { held, type Money, type Payment, type PaymentEvent } from "./payment.ts";
@@ -136,12 +130,10 @@ export type Store = StoreOf<typeof store>;
 
 /** What the others are told of an event; what is only our own bookkeeping is not. */
 function published(payment: Payment, event: PaymentEvent): NewEvent[] {
-  const { orderId, total, authorised, captured } = payment;
+  const { orderId, total, captured } = payment;
   const money = (amount: number): Money => ({ amount, currency: total.currency });
   const movedBy = (amount: number) => ({ orderId, amount: money(amount), held: money(held(payment)) });
   switch (event.type) {
-    case "authorised":
-      return [emit(PaymentAuthorised, orderId, movedBy(authorised))];
     case "declined":
       return [emit(PaymentDeclined, orderId, { orderId, reason: event.reason })];
     case "captured":
@@ -153,9 +145,9 @@ function published(payment: Payment, event: PaymentEvent): NewEvent[] {
     case "closed":
     case "nothing-held":
       return [emit(PaymentVoided, orderId, movedBy(0))];
-    case "expected":
     case "authorising":
-    case "wanted":
+    case "authorised":
+    case "given-up":
     case "capturing":
     case "voiding":
     case "refunding":
