@@ -105,7 +105,9 @@ export function readProject(root: string): Project {
   const [broken] = document.errors;
   if (broken) {
     const { line, col } = counter.linePos(broken.pos[0]);
-    throw new ProjectError(`${file}:${line}:${col}: ${broken.message.split("\n")[0]}`);
+    throw new ProjectError(
+      `${file}:${line}:${col}: ${broken.message.replace(/ at line \d+, column \d+:[^]*$/, "")}.`,
+    );
   }
   const top = document.contents;
   if (!isMap(top)) return fail(top, "this must be a map with `version` and `apps`.");
