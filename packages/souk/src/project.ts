@@ -106,7 +106,7 @@ export function readProject(root: string): Project {
   if (broken) {
     const { line, col } = counter.linePos(broken.pos[0]);
     throw new ProjectError(
-      `${file}:${line}:${col}: ${broken.message.replace(/ at line \d+, column \d+:[^]*$/, "")}.`,
+      `${file}:${line}:${col}: ${broken.message.replace(/ at line \d+, column \d+:[\s\S]*$/, "")}.`,
     );
   }
   const top = document.contents;
