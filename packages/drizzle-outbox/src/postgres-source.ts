@@ -1,8 +1,9 @@
+import type { Sql } from "postgres";
 import { own } from "./compile.ts";
 import type { Cells, Source } from "./engine.ts";
 import { fault } from "./faults.ts";
 import type { StoredEvent } from "./outbox.ts";
-import type { PostgresEngine } from "./postgres.ts";
+import { type PostgresEngine, transaction } from "./postgres.ts";
 import { slots } from "./schema.ts";
 import { storedEvent } from "./sqlite-source.ts";
 
@@ -35,11 +36,28 @@ const removeSent = own(
   "postgres",
 );
 
+class ConnectionLost extends Error {
+  readonly code = "CONNECTION_LOST";
+  constructor() {
+    super("The connection to PostgreSQL broke while events were sent: they will be sent again");
+  }
+}
+
 export class PostgresSource implements Source {
   readonly #engine: PostgresEngine;
 
+  #sql: Sql | undefined;
+  /** How often the connection broke. */
+  #broken = 0;
+
   constructor(engine: PostgresEngine) {
     this.#engine = engine;
+  }
+
+  /** One of its own: it is held while events are sent, and whether it broke meanwhile must be known before it is used again. */
+  #connection(): Sql {
+    this.#sql ??= this.#engine.alone(() => this.#broken++);
+    return this.#sql;
   }
 
   committed(): void {} // Others may be sending the same key: the table is asked.
@@ -47,19 +65,25 @@ export class PostgresSource implements Source {
   async round(limit: number, held: string[], deliver: (events: StoredEvent[]) => Promise<number[]>) {
     let tried = 0;
     let busy = false;
-    await this.#engine.sql.begin("isolation level read committed", async (tx) => {
+    await transaction(this.#connection(), async (tx) => {
       const mine: number[] = [];
       for (const row of await tx.unsafe(take, [], { prepare: true })) {
         if (row.mine) mine.push(row.slot);
         else busy = true;
       }
       if (mine.length === 0) return;
-      const rows: Cells[] = await tx.unsafe(read, [JSON.stringify(mine), JSON.stringify(held), limit], {
-        prepare: true,
-      });
+      const values = [JSON.stringify(mine), JSON.stringify(held), limit];
+      const rows: Cells[] = await tx.unsafe(read, values, { prepare: true });
       if (rows.length === 0) return;
       tried = rows.length;
-      const sent = await deliver(rows.map(storedEvent));
+      const before = this.#broken;
+      let sent: number[] = [];
+      try {
+        sent = await deliver(rows.map(storedEvent));
+      } finally {
+        // Its locks went with it: what was sent will be sent again.
+        if (this.#broken !== before) throw new ConnectionLost();
+      }
       await tx.unsafe(removeSent, [JSON.stringify(sent)], { prepare: true });
       fault("relay: before mark");
     });

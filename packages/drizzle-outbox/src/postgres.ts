@@ -1,6 +1,6 @@
 import type { SQL } from "drizzle-orm";
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";
-import type { Sql, TransactionSql } from "postgres";
+import type { ReservedSql, Sql } from "postgres";
 import { selection, Text } from "./compile.ts";
 import {
   type Applied,
@@ -27,9 +27,12 @@ export class PostgresEngine implements Engine {
   readonly dialect = "postgres";
   readonly sql: Sql;
   closed = false;
+  readonly #connect: (options: { max: number; onclose?(): void }) => Sql;
+  readonly #others: Sql[] = [];
 
-  constructor(sql: Sql) {
-    this.sql = sql;
+  constructor(connect: (options: { max: number; onclose?(): void }) => Sql, max: number) {
+    this.#connect = connect;
+    this.sql = connect({ max });
   }
 
   // PostgreSQL syncs for all connections at once by itself, so each change is a transaction of its own here.
@@ -39,7 +42,7 @@ export class PostgresEngine implements Engine {
         const [only] = ops;
         if (only && ops.length === 1 && (!only.after || only.returning)) await runAll(this.sql, ops);
         else
-          await this.sql.begin("isolation level read committed", async (tx) => {
+          await transaction(this.sql, async (tx) => {
             await runAll(tx, ops);
             fault("before commit");
           });
@@ -61,6 +64,13 @@ export class PostgresEngine implements Engine {
     return new PostgresSource(this);
   }
 
+  /** A connection beside the others, for one who holds on to it. */
+  alone(onclose: () => void): Sql {
+    const sql = this.#connect({ max: 1, onclose });
+    this.#others.push(sql);
+    return sql;
+  }
+
   async own(): Promise<boolean> {
     return true; // Replicas share the work by locks in the database.
   }
@@ -68,12 +78,12 @@ export class PostgresEngine implements Engine {
   disown(): void {}
 
   async migrate(pick: (applied: Applied[]) => Migration[]): Promise<void> {
-    const applied = (sql: Sql | TransactionSql) =>
+    const applied = (sql: Sql | ReservedSql) =>
       sql.unsafe<Applied[]>("select name, hash from outbox_migrations");
     const [known] = await this.sql.unsafe("select to_regclass('outbox_migrations') as name");
     if (known?.name && pick(await applied(this.sql)).length === 0) return;
     fault("migrate: before lock");
-    await this.sql.begin(async (tx) => {
+    await transaction(this.sql, async (tx) => {
       await tx.unsafe("select pg_advisory_xact_lock(hashtext('outbox_migrations'))");
       await tx.unsafe(
         "create table if not exists outbox_migrations (name text primary key, hash text not null, at bigint not null)",
@@ -88,10 +98,45 @@ export class PostgresEngine implements Engine {
       }
     });
   }
+
+  async close(): Promise<void> {
+    this.closed = true;
+    await Promise.all([this.sql, ...this.#others].map((sql) => sql.end({ timeout: 5 })));
+  }
+}
+
+/**
+ * Runs a transaction. Not `sql.begin`: that one writes its rollback to a connection that is gone, which ends the whole
+ * process (porsager/postgres#1208, in 3.4.9). So nothing is written here but right after an answer, or by a caller who
+ * knows that the connection lives; when it does not, the server has rolled back already.
+ */
+export async function transaction<T>(sql: Sql, run: (tx: ReservedSql) => Promise<T>): Promise<T> {
+  const tx = await sql.reserve();
+  const begin = Promise.allSettled([tx.unsafe("begin isolation level read committed")]); // Sent along with what follows.
+  try {
+    const result = await run(tx);
+    const [begun] = await begin;
+    if (begun.status === "rejected") throw begun.reason;
+    await tx.unsafe("commit");
+    tx.release();
+    return result;
+  } catch (error) {
+    if (!isGone(error)) {
+      const [undone] = await Promise.allSettled([tx.unsafe("rollback")]);
+      if (undone.status === "fulfilled") tx.release();
+    }
+    throw error;
+  }
+}
+
+/** The connection broke, rather than a statement. */
+function isGone(error: unknown): boolean {
+  const { code = "", severity, syscall } = error as { code?: string; severity?: string; syscall?: string };
+  return code.startsWith("CONNECT") || severity === "FATAL" || severity === "PANIC" || syscall !== undefined;
 }
 
 /** Sends all statements before the first answer: one round trip. What went wrong first is what is reported. */
-async function runAll(sql: Sql | TransactionSql, ops: Op[]): Promise<void> {
+async function runAll(sql: Sql | ReservedSql, ops: Op[]): Promise<void> {
   const results = await Promise.allSettled(
     ops.map((op) => sql.unsafe(op.text, op.params, { prepare: true })),
   );
@@ -112,16 +157,20 @@ export async function openPostgres(url: string, { max = 10 }: { max?: number } =
     import("postgres"),
     import("drizzle-orm/postgres-js"),
   ]);
-  const sql = postgres(url, {
-    max,
-    onnotice: () => {},
-    // Whole numbers are kept within ±2^53, so a count is a number, as on SQLite.
-    types: { bigint: { to: 20, from: [20], parse: Number, serialize: String } },
-  });
+  const connect = (options: { max: number; onclose?(): void }) => {
+    const sql = postgres(url, {
+      ...options,
+      onnotice: () => {},
+      // Whole numbers are kept within ±2^53, so a count is a number, as on SQLite.
+      types: { bigint: { to: 20, from: [20], parse: Number, serialize: String } },
+    });
+    return sql as unknown as Sql;
+  };
+  const engine = new PostgresEngine(connect, max);
+  const { sql } = engine;
   const orm = drizzle(sql);
   // Drizzle parses JSON itself; twice would turn the string "1" into a number.
-  for (const json of ["114", "3802"]) sql.options.parsers[Number(json)] = (value: string) => value;
-  const engine = new PostgresEngine(sql as unknown as Sql);
+  for (const json of [114, 3802]) sql.options.parsers[json] = (value: string) => value;
   const select = async <T extends SQLiteTable>(table: T, where: Where<T>, limit: string) => {
     const { text, params, map } = selection(table, where as Where, "postgres", limit);
     const rows = await sql.unsafe(text, params, { prepare: true }).values();
@@ -142,10 +191,7 @@ export async function openPostgres(url: string, { max = 10 }: { max?: number } =
       out.sql(query);
       return [...(await sql.unsafe(out.text, out.params, { prepare: true }))] as unknown as T[];
     },
-    async close() {
-      engine.closed = true;
-      await sql.end({ timeout: 5 });
-    },
+    close: () => engine.close(),
   };
   setEngine(db, engine);
   return db;

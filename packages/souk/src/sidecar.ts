@@ -86,6 +86,8 @@ export function sidecarEnvironment(options: {
 }): Record<string, string> {
   return {
     DAPR_HOST_IP: "127.0.0.1",
+    // Fewer collections of a small heap: some megabytes a sidecar for a seventh more orders a second.
+    GOGC: process.env.GOGC ?? "400",
     NAMESPACE: "default",
     DAPR_API_TOKEN: options.daprApiToken,
     APP_API_TOKEN: options.appApiToken,
