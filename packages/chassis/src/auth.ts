@@ -76,6 +76,7 @@ export function verifier(
       audience,
       algorithms: [algorithm],
       typ: "at+jwt",
+      requiredClaims: ["exp", "iat"],
       currentDate: new Date(now()),
     };
     try {
