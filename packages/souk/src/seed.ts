@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { openApi } from "./api-client.ts";
 import type { Home } from "./home.ts";
 
-const demo = fileURLToPath(new URL("../demo/products.ndjson", import.meta.url));
+const demo = fileURLToPath(new URL("../../../services/catalog/demo.ndjson", import.meta.url));
 
 /** Says how many products it put in: 0 when there were some already. */
 export async function seed(url: string, home: Home): Promise<number> {

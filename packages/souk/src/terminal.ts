@@ -54,7 +54,6 @@ export function duration(ms: number): string {
 export function reporter(say: (text: string) => void): Reporter {
   let drawn = 0;
   let open = false;
-  let last = "";
   const clear = () => {
     if (open) process.stderr.write("\r\x1b[K");
     open = false;
@@ -62,13 +61,12 @@ export function reporter(say: (text: string) => void): Reporter {
   return {
     step(text) {
       clear();
-      last = text;
       say(dim(text));
     },
     progress(done, total, unit) {
       const now = performance.now();
       const live = process.stderr.isTTY === true;
-      if (now - drawn < (live ? 100 : 5_000)) return;
+      if (now - drawn < (live ? 100 : 10_000)) return;
       drawn = now;
       const amount = (n: number) => (unit === "bytes" ? `${(n / 1_048_576).toFixed(1)} MB` : `${n} ${unit}`);
       const share = total > 0 ? ` of ${amount(total)} (${Math.floor((100 * done) / total)} %)` : "";
@@ -76,7 +74,7 @@ export function reporter(say: (text: string) => void): Reporter {
       if (live) {
         process.stderr.write(`\r\x1b[K${dim(text)}`);
         open = true;
-      } else say(`${last}:${text}`);
+      } else say(text);
     },
   };
 }
