@@ -77,14 +77,11 @@ export class PostgresSource implements Source {
       if (rows.length === 0) return;
       tried = rows.length;
       const before = this.#broken;
-      let sent: number[] = [];
-      try {
-        sent = await deliver(rows.map(storedEvent));
-      } finally {
-        // Its locks went with it: what was sent will be sent again.
-        if (this.#broken !== before) throw new ConnectionLost();
-      }
-      await tx.unsafe(removeSent, [JSON.stringify(sent)], { prepare: true });
+      const [delivery] = await Promise.allSettled([deliver(rows.map(storedEvent))]);
+      // Its locks went with it: what was sent will be sent again.
+      if (this.#broken !== before) throw new ConnectionLost();
+      if (delivery.status === "rejected") throw delivery.reason;
+      await tx.unsafe(removeSent, [JSON.stringify(delivery.value)], { prepare: true });
       fault("relay: before mark");
     });
     if (tried > 0) fault("relay: after mark");

@@ -164,13 +164,16 @@ export async function openPostgres(url: string, { max = 10 }: { max?: number } =
       // Whole numbers are kept within ±2^53, so a count is a number, as on SQLite.
       types: { bigint: { to: 20, from: [20], parse: Number, serialize: String } },
     });
+    // JSON is written and read by Drizzle; twice would turn the string "1" into a number.
+    for (const json of [114, 3802]) {
+      sql.options.parsers[json] = (value: string) => value;
+      sql.options.serializers[json] = (value: string) => value;
+    }
     return sql as unknown as Sql;
   };
   const engine = new PostgresEngine(connect, max);
   const { sql } = engine;
   const orm = drizzle(sql);
-  // Drizzle parses JSON itself; twice would turn the string "1" into a number.
-  for (const json of [114, 3802]) sql.options.parsers[json] = (value: string) => value;
   const select = async <T extends SQLiteTable>(table: T, where: Where<T>, limit: string) => {
     const { text, params, map } = selection(table, where as Where, "postgres", limit);
     const rows = await sql.unsafe(text, params, { prepare: true }).values();

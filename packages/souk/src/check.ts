@@ -57,6 +57,12 @@ const suites: Suite[] = [
   ...(fast
     ? []
     : [
+        // Once, before tests with a time-out need it: from nothing it may take minutes.
+        {
+          name: "the Dapr runtime and Redis",
+          command: [bun, "packages/souk/src/obtained.ts"],
+          counts: false,
+        },
         ...onReal.map((file) => tests(file, [file], 120_000)),
         ...endToEnd.map((file) =>
           tests(`end to end: ${file.split("/").at(-1)?.replace(".test.ts", "")}`, [file], 240_000),

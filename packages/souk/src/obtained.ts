@@ -1,5 +1,7 @@
 /** What has been obtained to run the shop on. */
+
 import { obtainDapr, obtainRedis, type Redis, type Reporter, silent } from "./obtain/index.ts";
+import { reporter } from "./terminal.ts";
 
 export interface Obtained {
   daprd: string;
@@ -26,3 +28,6 @@ export async function obtain(options: ObtainWhat = {}): Promise<Obtained> {
   const redis = await obtainRedis({ report, signal });
   return { daprd: dapr.daprd, sentry: dapr.sentry, daprVersion: dapr.version, redis };
 }
+
+// Run by itself it only sees to it that they are here, telling of its progress.
+if (import.meta.main) await obtain({ report: reporter((text) => process.stderr.write(`${text}\n`)) });
