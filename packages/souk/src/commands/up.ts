@@ -140,7 +140,6 @@ export function summary(
   const links = [
     ["Shop", run.url],
     ["Ready?", `${run.url}/ready`],
-    ["API", `${run.url}/openapi.json`],
     ["OpenID", `${run.url}/.well-known/openid-configuration`],
     ["Products", `${run.url}/api/products`],
     ["Client", `${shop.home.devClient} ${dim("(for development: all scopes)")}`],
