@@ -50,7 +50,7 @@ const tests = (name: string, files: string[], timeoutMs: number): Suite => ({
 
 const suites: Suite[] = [
   { name: "types", command: [bin("tsc"), "--noEmit"], counts: false },
-  { name: "lint and format", command: [bin("biome"), "ci", "."], counts: false },
+  { name: "lint and format", command: [bin("biome"), "ci", "--colors=off", "."], counts: false },
   tests("packages", inSource, 30_000),
   tests("services", testFiles("services"), 30_000),
   tests("architecture and contracts", own, 60_000),
