@@ -18,6 +18,9 @@ import { red } from "./terminal.ts";
 /** What a person can do something about: its message is enough. */
 const expected = [AlreadyRunning, CannotObtain, ChecksumMismatch, PortBusy, ProjectError, StartFailed];
 
+// `npx souk logs | head`: who reads no more is not an error.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+
 try {
   const here = context();
   const program = new Command("souk")
@@ -37,6 +40,7 @@ try {
   await program.parseAsync(process.argv);
 } catch (error) {
   if (error instanceof CommanderError) process.exitCode = error.exitCode;
+  else if ((error as NodeJS.ErrnoException)?.code === "EPIPE") process.exitCode = 0;
   else {
     const plain = expected.some((type) => error instanceof type) || !process.env.SOUK_DEBUG;
     process.stderr.write(

@@ -57,7 +57,8 @@ export async function startInfrastructure(options: {
     await end(leftovers(home, processesOf(home.dir)), 2_000);
     for (const port of [redisPort, sentryPort]) {
       const holder = holderOf(port);
-      if (holder || !(await isFree(port))) throw new PortBusy(port, holder);
+      if (holder || !(await isFree(port)))
+        throw new PortBusy(port, holder, ": the official CLI and its sidecars look for us there");
     }
     const obtained = await obtain({ report, signal });
     guard = new Guard(home.dir);

@@ -104,12 +104,14 @@ export class PortBusy extends Error {
   constructor(
     readonly port: number,
     readonly holder: Holder | null,
+    /** What to do besides stopping the holder. */
+    otherwise = `, or choose another port: PORT=${port + 1} npm start`,
   ) {
     const who = holder?.pid
       ? `held by pid ${holder.pid}${holder.command ? ` (${holder.command.slice(0, 120)})` : ""}`
       : "held by a process of another user";
     super(
-      `Port ${port} is ${who}. Stop that process${holder?.pid ? ` (kill ${holder.pid})` : ""}, or choose another port: PORT=${port + 1} npm start`,
+      `Port ${port} is ${who}. Stop that process${holder?.pid ? ` (kill ${holder.pid})` : ""}${otherwise}.`,
     );
   }
 }

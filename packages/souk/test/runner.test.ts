@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
+import { connect } from "node:http2";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { statusOf } from "../src/commands/status.ts";
@@ -135,6 +136,37 @@ describe("a shop that runs", () => {
     // State is not among what orders may ask for.
     expect(await get("orders", "/v1.0/state/state/x")).toBe(404);
     expect(await get("orders", "/v1.0/shutdown")).not.toBe(204);
+  });
+
+  test("answers over gRPC nothing that it could be asked for", async () => {
+    const secrets = readJson<Secrets>(secretsFile(shop.home, "orders"));
+    const client = connect(`http://127.0.0.1:${shop.run.services.orders?.daprGrpcPort}`);
+    const status = (method: string) =>
+      new Promise<string>((resolve, reject) => {
+        const request = client.request({
+          ":method": "POST",
+          ":path": `/dapr.proto.runtime.v1.Dapr/${method}`,
+          "content-type": "application/grpc",
+          te: "trailers",
+          "dapr-api-token": secrets?.["dapr-api-token"] ?? "",
+        });
+        request.on(
+          "response",
+          (headers) => headers["grpc-status"] && resolve(String(headers["grpc-status"])),
+        );
+        request.on("trailers", (headers) => resolve(String(headers["grpc-status"])));
+        request.on("error", reject);
+        request.resume();
+        request.end(Buffer.alloc(5));
+      });
+    try {
+      const unimplemented = "12";
+      for (const method of ["PublishEvent", "GetSecret", "InvokeService", "GetState"]) {
+        expect(await status(method)).toBe(unimplemented);
+      }
+    } finally {
+      client.close();
+    }
   });
 
   test("admits nobody without the token", async () => {

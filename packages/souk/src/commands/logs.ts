@@ -32,8 +32,7 @@ export function logsCommand(program: Command, context: Context): void {
       const wanted = Number(options.lines);
       if (!Number.isInteger(wanted) || wanted < 0)
         throw new Error(`--lines must be a whole number, not "${options.lines}".`);
-      const show = (line: Line) =>
-        process.stdout.write(`${options.json ? JSON.stringify(line) : render(line)}\n`);
+      const text = (line: Line) => `${options.json ? JSON.stringify(line) : render(line)}\n`;
       const files = new Map(names(logs, service).map((name) => [name, statSync(path(logs, name)).size]));
       if (files.size === 0 && !options.follow) {
         const known = [...new Set(names(logs).map((name) => name.replace(/-sidecar$/, "")))];
@@ -44,8 +43,15 @@ export function logsCommand(program: Command, context: Context): void {
         );
       }
       const worth = (line: Line) => options.all || line.level !== "debug";
-      for (const line of lastLines(logs, [...files.keys()], wanted, worth)) show(line);
-      if (options.follow) await follow(logs, service, files, (line) => worth(line) && show(line));
+      // Written whole before the command ends, however slowly it is read.
+      await Bun.write(
+        Bun.stdout,
+        lastLines(logs, [...files.keys()], wanted, worth)
+          .map(text)
+          .join(""),
+      );
+      if (options.follow)
+        await follow(logs, service, files, (line) => worth(line) && process.stdout.write(text(line)));
     });
 }
 
