@@ -62,7 +62,7 @@ for (const dialect of dialects)
           return { failed: failed.map(({ id }) => ({ id, error: "refused" })) };
         };
         const begin = () => {
-          const box = outbox(db, { send });
+          const box = outbox(db, { send, onError: () => {} }); // It says what the broker refuses.
           const work = box.work({
             note: async ({ key }) => ({
               writes: [insert(effects, { event: key, by: "job" })],

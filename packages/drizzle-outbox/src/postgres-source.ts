@@ -1,9 +1,8 @@
-import type { Sql } from "postgres";
 import { own } from "./compile.ts";
-import type { Cells, Source } from "./engine.ts";
+import type { Source } from "./engine.ts";
 import { fault } from "./faults.ts";
 import type { StoredEvent } from "./outbox.ts";
-import { type PostgresEngine, transaction } from "./postgres.ts";
+import type { PostgresEngine } from "./postgres.ts";
 import { slots } from "./schema.ts";
 import { storedEvent } from "./sqlite-source.ts";
 
@@ -36,28 +35,11 @@ const removeSent = own(
   "postgres",
 );
 
-class ConnectionLost extends Error {
-  readonly code = "CONNECTION_LOST";
-  constructor() {
-    super("The connection to PostgreSQL broke while events were sent: they will be sent again");
-  }
-}
-
 export class PostgresSource implements Source {
   readonly #engine: PostgresEngine;
 
-  #sql: Sql | undefined;
-  /** How often the connection broke. */
-  #broken = 0;
-
   constructor(engine: PostgresEngine) {
     this.#engine = engine;
-  }
-
-  /** One of its own: it is held while events are sent, and whether it broke meanwhile must be known before it is used again. */
-  #connection(): Sql {
-    this.#sql ??= this.#engine.alone(() => this.#broken++);
-    return this.#sql;
   }
 
   committed(): void {} // Others may be sending the same key: the table is asked.
@@ -65,23 +47,22 @@ export class PostgresSource implements Source {
   async round(limit: number, held: string[], deliver: (events: StoredEvent[]) => Promise<number[]>) {
     let tried = 0;
     let busy = false;
-    await transaction(this.#connection(), async (tx) => {
+    await this.#engine.transaction(async (client) => {
       const mine: number[] = [];
-      for (const row of await tx.unsafe(take, [], { prepare: true })) {
-        if (row.mine) mine.push(row.slot);
+      for (const row of (await this.#engine.run(client, take, [])).rows) {
+        if (row.mine) mine.push(Number(row.slot));
         else busy = true;
       }
       if (mine.length === 0) return;
-      const values = [JSON.stringify(mine), JSON.stringify(held), limit];
-      const rows: Cells[] = await tx.unsafe(read, values, { prepare: true });
+      const { rows } = await this.#engine.run(client, read, [
+        JSON.stringify(mine),
+        JSON.stringify(held),
+        limit,
+      ]);
       if (rows.length === 0) return;
       tried = rows.length;
-      const before = this.#broken;
-      const [delivery] = await Promise.allSettled([deliver(rows.map(storedEvent))]);
-      // Its locks went with it: what was sent will be sent again.
-      if (this.#broken !== before) throw new ConnectionLost();
-      if (delivery.status === "rejected") throw delivery.reason;
-      await tx.unsafe(removeSent, [JSON.stringify(delivery.value)], { prepare: true });
+      const sent = await deliver(rows.map(storedEvent));
+      await this.#engine.run(client, removeSent, [JSON.stringify(sent)]);
       fault("relay: before mark");
     });
     if (tried > 0) fault("relay: after mark");

@@ -1,6 +1,7 @@
 import type { SQL } from "drizzle-orm";
+import { drizzle } from "drizzle-orm/pg-proxy";
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";
-import type { ReservedSql, Sql } from "postgres";
+import type { ClientBase, Pool, QueryResult } from "pg";
 import { selection, Text } from "./compile.ts";
 import {
   type Applied,
@@ -22,17 +23,17 @@ import { Conflict, type Where } from "./writes.ts";
 /** A deadlock, or a snapshot that others overtook: the same transaction may well succeed the next time. */
 const again = new Set(["40001", "40P01"]);
 const mostTries = 10;
+/** Texts that get a prepared statement; beyond it, rarer ones are planned each time. */
+const mostStatements = 500;
 
 export class PostgresEngine implements Engine {
   readonly dialect = "postgres";
-  readonly sql: Sql;
   closed = false;
-  readonly #connect: (options: { max: number; onclose?(): void }) => Sql;
-  readonly #others: Sql[] = [];
+  readonly #pool: Pool;
+  readonly #names = new Map<string, string>();
 
-  constructor(connect: (options: { max: number; onclose?(): void }) => Sql, max: number) {
-    this.#connect = connect;
-    this.sql = connect({ max });
+  constructor(pool: Pool) {
+    this.#pool = pool;
   }
 
   // PostgreSQL syncs for all connections at once by itself, so each change is a transaction of its own here.
@@ -40,10 +41,10 @@ export class PostgresEngine implements Engine {
     for (let tries = 1; ; tries++) {
       try {
         const [only] = ops;
-        if (only && ops.length === 1 && (!only.after || only.returning)) await runAll(this.sql, ops);
+        if (only && ops.length === 1 && (!only.after || only.returning)) await this.#runAll(this.#pool, ops);
         else
-          await transaction(this.sql, async (tx) => {
-            await runAll(tx, ops);
+          await this.transaction(async (client) => {
+            await this.#runAll(client, ops);
             fault("before commit");
           });
         break;
@@ -56,19 +57,63 @@ export class PostgresEngine implements Engine {
     done?.();
   }
 
+  /** `run` may ask for several things at once: they are sent without waiting for the answers before. */
+  async transaction<T>(run: (client: ClientBase) => Promise<T>): Promise<T> {
+    const client = await this.#pool.connect();
+    try {
+      const [begun, ran] = await Promise.allSettled([
+        client.query("begin isolation level read committed"),
+        run(client),
+      ]);
+      for (const each of [begun, ran]) if (each.status === "rejected") throw each.reason;
+      await client.query("commit");
+      client.release();
+      return (ran as PromiseFulfilledResult<T>).value;
+    } catch (error) {
+      const [undone] = await Promise.allSettled([client.query("rollback")]);
+      client.release(undone.status === "rejected"); // A connection that cannot do even that is closed.
+      throw error;
+    }
+  }
+
+  /** Sends all statements before the first answer: one round trip. What went wrong first is what is reported. */
+  async #runAll(on: Pool | ClientBase, ops: Op[]): Promise<void> {
+    const results = await Promise.allSettled(ops.map((op) => this.run(on, op.text, op.params)));
+    results.forEach((result, i) => {
+      const op = ops[i] as Op;
+      if (result.status === "fulfilled") {
+        const { rows, rowCount } = result.value;
+        op.after?.({ count: rowCount ?? 0, rowid: 0, rows });
+      } else if ((result.reason as { code?: string }).code === "23505")
+        throw new Conflict(op.table ?? "", "unique", undefined, { cause: result.reason });
+      else throw result.reason;
+    });
+  }
+
+  run(on: Pool | ClientBase, text: string, params: Value[]): Promise<QueryResult<Cells>> {
+    return on.query<Cells>({ name: this.#name(text), text, values: params });
+  }
+
+  #name(text: string): string | undefined {
+    let name = this.#names.get(text);
+    if (name === undefined && this.#names.size < mostStatements) {
+      name = `s${this.#names.size}`;
+      this.#names.set(text, name);
+    }
+    return name;
+  }
+
   async all(text: string, params: Value[]): Promise<Cells[]> {
-    return this.sql.unsafe(text, params, { prepare: true });
+    return (await this.run(this.#pool, text, params)).rows;
+  }
+
+  async values(text: string, params: Value[]): Promise<Value[][]> {
+    const query = { name: this.#name(text), text, values: params, rowMode: "array" as const };
+    return (await this.#pool.query<Value[]>(query)).rows;
   }
 
   source(_context: Context): Source {
     return new PostgresSource(this);
-  }
-
-  /** A connection beside the others, for one who holds on to it. */
-  alone(onclose: () => void): Sql {
-    const sql = this.#connect({ max: 1, onclose });
-    this.#others.push(sql);
-    return sql;
   }
 
   async own(): Promise<boolean> {
@@ -78,19 +123,19 @@ export class PostgresEngine implements Engine {
   disown(): void {}
 
   async migrate(pick: (applied: Applied[]) => Migration[]): Promise<void> {
-    const applied = (sql: Sql | ReservedSql) =>
-      sql.unsafe<Applied[]>("select name, hash from outbox_migrations");
-    const [known] = await this.sql.unsafe("select to_regclass('outbox_migrations') as name");
-    if (known?.name && pick(await applied(this.sql)).length === 0) return;
+    const applied = async (on: Pool | ClientBase) =>
+      (await on.query<Applied>("select name, hash from outbox_migrations")).rows;
+    const [known] = await this.all("select to_regclass('outbox_migrations')::text as name", []);
+    if (known?.name && pick(await applied(this.#pool)).length === 0) return;
     fault("migrate: before lock");
-    await transaction(this.sql, async (tx) => {
-      await tx.unsafe("select pg_advisory_xact_lock(hashtext('outbox_migrations'))");
-      await tx.unsafe(
+    await this.transaction(async (client) => {
+      await client.query("select pg_advisory_xact_lock(hashtext('outbox_migrations'))");
+      await client.query(
         "create table if not exists outbox_migrations (name text primary key, hash text not null, at bigint not null)",
       );
-      for (const { name, hash, statements } of pick(await applied(tx))) {
-        for (const statement of statements) await tx.unsafe(statement);
-        await tx.unsafe("insert into outbox_migrations (name, hash, at) values ($1, $2, $3)", [
+      for (const { name, hash, statements } of pick(await applied(client))) {
+        for (const statement of statements) await client.query(statement);
+        await client.query("insert into outbox_migrations (name, hash, at) values ($1, $2, $3)", [
           name,
           hash,
           Date.now(),
@@ -100,84 +145,44 @@ export class PostgresEngine implements Engine {
   }
 
   async close(): Promise<void> {
+    if (this.closed) return;
     this.closed = true;
-    await Promise.all([this.sql, ...this.#others].map((sql) => sql.end({ timeout: 5 })));
+    await this.#pool.end();
   }
 }
 
-/**
- * Runs a transaction. Not `sql.begin`: that one writes its rollback to a connection that is gone, which ends the whole
- * process (porsager/postgres#1208, in 3.4.9). So nothing is written here but right after an answer, or by a caller who
- * knows that the connection lives; when it does not, the server has rolled back already.
- */
-export async function transaction<T>(sql: Sql, run: (tx: ReservedSql) => Promise<T>): Promise<T> {
-  const tx = await sql.reserve();
-  const begin = Promise.allSettled([tx.unsafe("begin isolation level read committed")]); // Sent along with what follows.
-  try {
-    const result = await run(tx);
-    const [begun] = await begin;
-    if (begun.status === "rejected") throw begun.reason;
-    await tx.unsafe("commit");
-    tx.release();
-    return result;
-  } catch (error) {
-    if (!isGone(error)) {
-      const [undone] = await Promise.allSettled([tx.unsafe("rollback")]);
-      if (undone.status === "fulfilled") tx.release();
-    }
-    throw error;
-  }
-}
+const numbers = new Set([20, 21, 23, 26, 700, 701]);
 
-/** The connection broke, rather than a statement. */
-function isGone(error: unknown): boolean {
-  const { code = "", severity, syscall } = error as { code?: string; severity?: string; syscall?: string };
-  return code.startsWith("CONNECT") || severity === "FATAL" || severity === "PANIC" || syscall !== undefined;
-}
-
-/** Sends all statements before the first answer: one round trip. What went wrong first is what is reported. */
-async function runAll(sql: Sql | ReservedSql, ops: Op[]): Promise<void> {
-  const results = await Promise.allSettled(
-    ops.map((op) => sql.unsafe(op.text, op.params, { prepare: true })),
-  );
-  results.forEach((result, i) => {
-    const op = ops[i] as Op;
-    if (result.status === "fulfilled") {
-      const rows = result.value as unknown as Cells[] & { count: number };
-      op.after?.({ count: rows.count, rowid: 0, rows });
-    } else if ((result.reason as { code?: string }).code === "23505")
-      throw new Conflict(op.table ?? "", "unique", undefined, { cause: result.reason });
-    else throw result.reason;
-  });
+/** Numbers and booleans are made what they are; the rest stays text. Drizzle parses JSON: twice would turn "1" into 1. */
+function parser(type: number): (text: string) => unknown {
+  if (numbers.has(type)) return Number;
+  if (type === 16) return (text) => text === "t";
+  return (text) => text;
 }
 
 /** Opens a PostgreSQL database by its URL. `max` connections (10) are opened as they are needed. */
 export async function openPostgres(url: string, { max = 10 }: { max?: number } = {}): Promise<Db> {
-  const [{ default: postgres }, { drizzle }] = await Promise.all([
-    import("postgres"),
-    import("drizzle-orm/postgres-js"),
-  ]);
-  const connect = (options: { max: number; onclose?(): void }) => {
-    const sql = postgres(url, {
-      ...options,
-      onnotice: () => {},
-      // Whole numbers are kept within ±2^53, so a count is a number, as on SQLite.
-      types: { bigint: { to: 20, from: [20], parse: Number, serialize: String } },
-    });
-    // JSON is written and read by Drizzle; twice would turn the string "1" into a number.
-    for (const json of [114, 3802]) {
-      sql.options.parsers[json] = (value: string) => value;
-      sql.options.serializers[json] = (value: string) => value;
-    }
-    return sql as unknown as Sql;
-  };
-  const engine = new PostgresEngine(connect, max);
-  const { sql } = engine;
-  const orm = drizzle(sql);
+  const { default: pg } = await import("pg");
+  const pool = new pg.Pool({
+    connectionString: url,
+    max,
+    pipeline: true,
+    keepAlive: true,
+    connectionTimeoutMillis: 30_000,
+    idleTimeoutMillis: 60_000,
+    types: { getTypeParser: parser as never },
+  });
+  // A connection that breaks fails what runs on it, and the pool replaces it: nothing is left to be done here.
+  const ignore = (): undefined => undefined;
+  pool.on("error", ignore);
+  pool.on("connect", (client) => void client.on("error", ignore));
+  const engine = new PostgresEngine(pool);
+  const orm = drizzle(async (text, params, method) => ({
+    rows: method === "all" ? await engine.values(text, params) : await engine.all(text, params),
+  }));
   const select = async <T extends SQLiteTable>(table: T, where: Where<T>, limit: string) => {
     const { text, params, map } = selection(table, where as Where, "postgres", limit);
-    const rows = await sql.unsafe(text, params, { prepare: true }).values();
-    return (rows as unknown as Value[][]).map(map) as T["$inferSelect"][];
+    return (await engine.values(text, params)).map(map) as T["$inferSelect"][];
   };
   const builders = orm as unknown as Db; // Drizzle's builders of both dialects have these methods in common.
   const db: Db = {
@@ -192,7 +197,7 @@ export async function openPostgres(url: string, { max = 10 }: { max?: number } =
     async query<T>(query: SQL) {
       const out = new Text("postgres");
       out.sql(query);
-      return [...(await sql.unsafe(out.text, out.params, { prepare: true }))] as unknown as T[];
+      return (await engine.all(out.text, out.params)) as T[];
     },
     close: () => engine.close(),
   };

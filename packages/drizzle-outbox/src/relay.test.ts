@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import pg from "pg";
 import { dialects, type Place, place, until } from "../test/databases.ts";
 import {
   type Db,
@@ -165,6 +166,7 @@ for (const dialect of dialects)
           if (down) throw new Error("down");
           taken.push(...events);
         },
+        onError: (error) => expect(String(error)).toBe("Error: down"),
       });
       relay(box);
       for (let i = 0; i < 30; i++) await box.commit({ events: [event(`k${i % 3}`, i)] });
@@ -184,6 +186,7 @@ for (const dialect of dialects)
           if (++calls === 1) await new Promise(() => {});
         },
         sendTimeout: 30,
+        onError: (error) => expect(String(error)).toContain("within 30 ms"),
       });
       await box.commit({ events: [event("a")] });
       await box.drain();
@@ -191,7 +194,10 @@ for (const dialect of dialects)
     });
 
     test("drain can be given up", async () => {
-      const { box } = broker({ send: () => Promise.reject(new Error("down")) });
+      const { box } = broker({
+        send: () => Promise.reject(new Error("down")),
+        onError: (error) => expect(String(error)).toBe("Error: down"),
+      });
       await box.commit({ events: [event("a")] });
       await expect(box.drain({ signal: AbortSignal.timeout(100) })).rejects.toThrow();
       expect((await box.pending()).outbox).toBe(1);
@@ -262,21 +268,16 @@ describe("PostgreSQL alone", () => {
         taken.push(...events);
       },
     });
-    const { default: postgres } = await import("postgres");
-    const slow = postgres(at.address, { max: 1 });
+    const slow = new pg.Client(at.address);
+    await slow.connect();
     const each = box.relay();
-    const inserted = Promise.withResolvers<void>();
-    const gate = Promise.withResolvers<void>();
-    const late = slow.begin(async (tx) => {
-      await tx`insert into outbox_events (id, topic, type, key, data, time, at, slot) values ('late', 't', 'x', 'a', '1', '', 0, 0)`;
-      inserted.resolve();
-      await gate.promise;
-    });
-    await inserted.promise;
+    await slow.query("begin");
+    await slow.query(
+      "insert into outbox_events (id, topic, type, key, data, time, at, slot) values ('late', 't', 'x', 'a', '1', '', 0, 0)",
+    );
     await box.commit({ events: [{ topic: "t", type: "x", key: "a", id: "early", data: 2 }] });
     await until(() => taken.length === 1);
-    gate.resolve();
-    await late;
+    await slow.query("commit");
     await box.drain();
     expect(taken.map(({ id }) => id)).toEqual(["early", "late"]);
     expect((taken[0]?.seq ?? 0) > (taken[1]?.seq ?? 0)).toBe(true);
@@ -296,14 +297,16 @@ describe("PostgreSQL alone", () => {
       },
       onError: () => {}, // It says which connections broke.
     });
-    const { default: postgres } = await import("postgres");
-    const admin = postgres(at.address, { max: 1 });
+    const admin = new pg.Client(at.address);
+    await admin.connect();
     const each = box.relay();
     const work = box.work({ note: ({ key }) => void done.add(key) }, { lease: 300 });
     const committed: string[] = [];
     for (let i = 0; i < 60; i++) {
       if (i % 10 === 5)
-        await admin`select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`;
+        await admin.query(
+          "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()",
+        );
       const id = `n-${String(i).padStart(2, "0")}`;
       const change = {
         events: [{ topic: "t", type: "x", key: `k-${i % 3}`, id, data: i }],

@@ -95,7 +95,7 @@ describe("SQLite", () => {
     const at = await place("sqlite");
     const db = await at.open();
     const taken: StoredEvent[] = [];
-    const box = outbox(db, { send: async (events) => void taken.push(...events) });
+    const box = outbox(db, { send: async (events) => void taken.push(...events), onError: () => {} });
     const relay = box.relay();
     await box.drain();
     await box.commit({ events: [{ topic: "t", type: "x", key: "a", data: 1 }] });

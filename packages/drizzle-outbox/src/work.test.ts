@@ -1,7 +1,16 @@
 import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { sql } from "drizzle-orm";
 import { dialects, type Place, place, shop, until } from "../test/databases.ts";
-import { type Db, type DueJob, insert, type OutboxOptions, outbox, type Running, upsert } from "./index.ts";
+import {
+  Conflict,
+  type Db,
+  type DueJob,
+  insert,
+  type OutboxOptions,
+  outbox,
+  type Running,
+  upsert,
+} from "./index.ts";
 
 setDefaultTimeout(30_000);
 
@@ -65,7 +74,7 @@ for (const dialect of dialects)
     });
 
     test("a job that throws comes again, later each time", async () => {
-      const box = open();
+      const box = open(db, { onError: (error) => expect(String(error)).toContain("not yet") });
       const key = fresh();
       const attempts: number[] = [];
       const times: number[] = [];
@@ -86,7 +95,7 @@ for (const dialect of dialects)
     });
 
     test("a change that fails is a failure of the job: nothing of it stays", async () => {
-      const box = open();
+      const box = open(db, { onError: (error) => expect(error).toBeInstanceOf(Conflict) });
       const key = fresh();
       await box.commit({ writes: [insert(stock, { sku: `${key}-taken`, onHand: 0 })] });
       work(box, {

@@ -3,7 +3,7 @@ import { chownSync, existsSync, mkdtempSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import postgres from "postgres";
+import pg from "pg";
 
 /** A PostgreSQL of the tests' own: on a free port, in a folder of its own, gone with the process. */
 export interface Server {
@@ -51,12 +51,13 @@ async function startPostgres(): Promise<Server> {
   });
   await ready(child);
   const url = (name: string) => `postgres://postgres@127.0.0.1:${port}/${name}`;
-  const admin = postgres(url("postgres"), { max: 1, onnotice: () => {} });
+  const admin = new pg.Client(url("postgres"));
+  await admin.connect();
   let made = 0;
   return {
     async database() {
       const name = `test_${++made}`;
-      await admin.unsafe(`create database ${name}`);
+      await admin.query(`create database ${name}`);
       return url(name);
     },
     async stop() {
