@@ -37,6 +37,8 @@ export async function readRetail(path: string): Promise<Row[]> {
   const parsed = parse(text, {
     delimiter,
     bom: true,
+    // Files that were put together from several have several.
+    record_delimiter: ["\r\n", "\n", "\r"],
     relax_quotes: true,
     relax_column_count: true,
     skip_empty_lines: true,
