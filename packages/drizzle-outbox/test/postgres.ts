@@ -41,6 +41,8 @@ async function startPostgres(): Promise<Server> {
     `unix_socket_directories=${folder}`,
     "-c",
     "max_connections=200",
+    "-c",
+    "deadlock_timeout=20ms",
   ];
   // The shell outlives us just long enough: when its input ends, because we do, it stops the server and cleans up.
   const script = '"$@" & cat > /dev/null; kill -INT $!; wait $!; rm -rf "$0"';
