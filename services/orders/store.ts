@@ -109,7 +109,13 @@ export const store = defineStore(
     /** The asked lines, each with our copy of its product. */
     async withProducts(asked: Omit<AskedLine, "product">[]): Promise<AskedLine[]> {
       const skus = [...new Set(asked.map((line) => line.sku))];
-      const rows = await db.select().from(t.products).where(inArray(t.products.sku, skus));
+      // By key a statement is ready; a query for many at once has to be built, and pays for many only.
+      const rows =
+        skus.length <= 8
+          ? (await Promise.all(skus.map((sku) => db.find(t.products, { sku })))).filter(
+              (row) => row !== undefined,
+            )
+          : await db.select().from(t.products).where(inArray(t.products.sku, skus));
       const bySku = new Map(rows.filter((row) => !row.deleted).map((row) => [row.sku, row]));
       return asked.map((line) => {
         const row = bySku.get(line.sku);

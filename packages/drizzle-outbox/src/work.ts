@@ -66,7 +66,7 @@ export class Worker {
   /** Takes a job that is being scheduled, if it is due and there is room for it. */
   reserve(job: DueJob, now: number): Lease | undefined {
     if (!this.#owned || job.at > now || this.#leases.size >= this.#concurrency) return;
-    if (!this.#handlers?.[job.kind] || this.#running.has(idOf(job))) return;
+    if (!this.#handlers?.[job.kind]) return;
     return this.#lease(job, crypto.randomUUID(), now + this.#leaseMs);
   }
 

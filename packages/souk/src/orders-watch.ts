@@ -59,7 +59,7 @@ export class OrdersWatch {
 
   async #look(): Promise<void> {
     // The newest are those that wait, give or take the few that came from elsewhere.
-    const limit = Math.min(100, Math.max(5, this.#waiting.size * 2));
+    const limit = Math.min(100, this.#waiting.size + 8);
     const { body } = await this.api.call<{ items: OrderSeen[] }>(`/api/orders?limit=${limit}`);
     const seen = new Set(body.items.map((order) => order.id));
     for (const order of body.items) this.#tell(order);
