@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { sql } from "drizzle-orm";
 import { dialects, type Place, place, shop } from "../test/databases.ts";
 import { outbox } from "./index.ts";
@@ -103,8 +104,10 @@ for (const dialect of dialects)
       const folder = mkdtempSync(join(tmpdir(), "drizzle-outbox-log-"));
       const log = join(folder, "log");
       for (let round = 0; round < 5; round++) {
+        const before = linesOf(log).length;
         const { child, ended } = start(at, log, "storm", String(round));
-        setTimeout(() => child.kill("SIGKILL"), 200 + Math.random() * 300);
+        while (linesOf(log).length < before + 2) await pause(5);
+        setTimeout(() => child.kill("SIGKILL"), Math.random() * 300);
         expect(await ended).toMatchObject({ signal: "SIGKILL", said: "" });
       }
       const tried = linesOf(log)

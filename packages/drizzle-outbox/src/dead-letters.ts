@@ -1,5 +1,8 @@
-import { own } from "./compile.ts";
+import { compile, own } from "./compile.ts";
 import type { Cells, Context } from "./engine.ts";
+import type { Change } from "./outbox.ts";
+import { outboxTables, schema } from "./schema.ts";
+import { Conflict, insert, update, type Write } from "./writes.ts";
 
 /** An event that could not be handled. */
 export interface DeadLetter {
@@ -12,65 +15,140 @@ export interface DeadLetter {
   event: unknown;
 }
 
-export interface DeadLetters {
-  /** Keeps a dead letter. Should it come twice, as from a broker that forwards the original too, it keeps the reason it has. */
-  put(letter: DeadLetter): Promise<void>;
-  /** The newest first, with when they came (ms); `cursor` is the `next` of the page before. */
-  list(page?: {
-    limit?: number;
-    cursor?: string;
-  }): Promise<{ items: (DeadLetter & { at: number })[]; next?: string }>;
-  get(id: string): Promise<(DeadLetter & { at: number }) | undefined>;
-  remove(id: string): Promise<void>;
+/** `dead`: nobody has decided yet. `replaying`: it is tried again. `resolved`: it was handled after all. */
+export type DeadLetterStatus = "dead" | "replaying" | "resolved" | "discarded";
+
+/** What happened to a dead letter. */
+export interface DeadLetterStep {
+  status: DeadLetterStatus;
+  /** Ms since 1970. */
+  at: number;
+  /** Why it is dead, or who decided, and what they noted. */
+  reason?: string;
+  by?: string;
+  note?: string;
 }
 
+export interface KeptDeadLetter extends DeadLetter {
+  status: DeadLetterStatus;
+  /** Since when it has this status: ms since 1970. */
+  at: number;
+  /** 1 at first, and one more with each step. */
+  version: number;
+  /** The oldest first; of very many the last hundred. */
+  history: DeadLetterStep[];
+}
+
+export interface DeadLetterFilter {
+  /** Any of these. */
+  status?: readonly DeadLetterStatus[];
+  topic?: string;
+  type?: string;
+  /** Only those that have had their status since before this time: ms since 1970. */
+  before?: number;
+  /** Only those that come after this one in the list. */
+  after?: { at: number; id: string };
+  /** At most so many: 100. */
+  limit?: number;
+}
+
+export interface DeadLetters {
+  /**
+   * Keeps a dead letter, or brings one back to `dead` that was decided upon, with its new reason. Should it come twice,
+   * as from a broker that forwards the original too, it keeps the reason it has.
+   */
+  put(letter: DeadLetter): Promise<void>;
+  /** Those of the latest step first. */
+  list(filter?: DeadLetterFilter): Promise<KeptDeadLetter[]>;
+  get(id: string): Promise<KeptDeadLetter | undefined>;
+  /** The change that takes a letter one step further; to be committed with what follows from it. A `Conflict` when another was quicker. */
+  step(letter: KeptDeadLetter, step: Omit<DeadLetterStep, "at">): Change;
+  /** How many wait for a decision. */
+  count(): Promise<number>;
+}
+
+const longest = 100;
+const tables = schema(outboxTables);
+
 export function deadLetters({ engine, now }: Context): DeadLetters {
-  const put = own(
-    `insert into outbox_dead_letters (id, topic, type, reason, event, at) values (?, ?, ?, ?, ?, ?)
-     on conflict (id) do update set reason = excluded.reason where outbox_dead_letters.reason = ''`,
-    engine.dialect,
-  );
-  const get = own("select * from outbox_dead_letters where id = ?", engine.dialect);
-  const remove = own("delete from outbox_dead_letters where id = ?", engine.dialect);
-  const list = own(
-    "select * from outbox_dead_letters where (at, id) < (?, ?) order by at desc, id desc limit ?",
-    engine.dialect,
-  );
+  const { dialect } = engine;
+  const table = tables.for(dialect).outboxDeadLetters;
+  const one = own("select * from outbox_dead_letters where id = ?", dialect);
+  const dead = own("select count(*) as dead from outbox_dead_letters where status = 'dead'", dialect);
+
+  async function get(id: string): Promise<KeptDeadLetter | undefined> {
+    const [row] = await engine.all(one, [id]);
+    return row && letterOf(row);
+  }
+
+  function stepped(
+    { id, version, history }: KeptDeadLetter,
+    step: DeadLetterStep,
+    more?: { reason: string; event: string },
+  ): Write {
+    const { status, at } = step;
+    const kept = JSON.stringify([...history, step].slice(-longest));
+    const row = { ...more, status, at, version: version + 1, history: kept };
+    return update(table, row, { id, version }, { rows: 1 });
+  }
+
+  function died(known: KeptDeadLetter | undefined, { id, topic, type, reason, event }: DeadLetter): Write {
+    const json = JSON.stringify(event) ?? "null";
+    const step: DeadLetterStep = { status: "dead", at: now(), ...(reason ? { reason } : {}) };
+    if (known) return stepped(known, step, { reason, event: json });
+    const history = JSON.stringify([step]);
+    return insert(table, { id, topic, type, reason, event: json, at: step.at, history });
+  }
+
   return {
-    put: ({ id, topic, type, reason, event }) =>
-      engine.transact([
-        { text: put, params: [id, topic, type, reason, JSON.stringify(event) ?? "null", now()] },
-      ]),
+    get,
 
-    async list({ limit = 100, cursor } = {}) {
-      const [at, id] = cursor === undefined ? [Number.MAX_SAFE_INTEGER, ""] : position(cursor);
-      const rows = await engine.all(list, [at, id, limit + 1]);
-      const items = rows.slice(0, limit).map(letterOf);
-      const last = items.at(-1);
-      return rows.length > limit && last ? { items, next: `${last.at}.${last.id}` } : { items };
+    async put(letter) {
+      for (;;) {
+        const known = await get(letter.id);
+        if (known?.status === "dead" && (known.reason !== "" || letter.reason === "")) return;
+        try {
+          return await engine.transact(compile(died(known, letter), dialect));
+        } catch (error) {
+          if (!(error instanceof Conflict)) throw error;
+        }
+      }
     },
 
-    async get(id) {
-      const [row] = await engine.all(get, [id]);
-      return row && letterOf(row);
+    async list({ status, topic, type, before, after, limit = 100 } = {}) {
+      const conditions: string[] = [];
+      const params: (string | number)[] = [];
+      const only = (condition: string, ...values: (string | number)[]) => {
+        conditions.push(condition);
+        params.push(...values);
+      };
+      if (status) only(`status in (${status.map(() => "?").join(", ")})`, ...status);
+      if (topic !== undefined) only("topic = ?", topic);
+      if (type !== undefined) only("type = ?", type);
+      if (before !== undefined) only("at < ?", before);
+      if (after) only("(at, id) < (?, ?)", after.at, after.id);
+      const where = conditions.length > 0 ? `where ${conditions.join(" and ")}` : "";
+      const text = `select * from outbox_dead_letters ${where} order by at desc, id desc limit ?`;
+      return (await engine.all(own(text, dialect), [...params, limit])).map(letterOf);
     },
 
-    remove: (id) => engine.transact([{ text: remove, params: [id] }]),
+    step: (letter, step) => ({ writes: [stepped(letter, { ...step, at: now() })] }),
+
+    async count() {
+      const [row] = await engine.all(dead, []);
+      return Number(row?.dead);
+    },
   };
 }
 
-function position(cursor: string): [number, string] {
-  const dot = cursor.indexOf(".");
-  const at = Number(cursor.slice(0, dot));
-  if (dot < 1 || !Number.isSafeInteger(at)) throw new TypeError("Not a cursor of this list");
-  return [at, cursor.slice(dot + 1)];
-}
-
-const letterOf = (row: Cells) => ({
+const letterOf = (row: Cells): KeptDeadLetter => ({
   id: row.id as string,
   topic: row.topic as string,
   type: row.type as string,
   reason: row.reason as string,
   event: JSON.parse(row.event as string) as unknown,
+  status: row.status as DeadLetterStatus,
   at: Number(row.at),
+  version: Number(row.version),
+  history: JSON.parse(row.history as string) as DeadLetterStep[],
 });

@@ -2,6 +2,7 @@ import type { SQL } from "drizzle-orm";
 import type { BaseSQLiteDatabase, SQLiteTable } from "drizzle-orm/sqlite-core";
 import type { OutboxOptions, StoredEvent } from "./outbox.ts";
 import type { DialectName } from "./schema.ts";
+import type { Storage } from "./storage.ts";
 import type { Where } from "./writes.ts";
 
 export type Value = string | number | boolean | null | Uint8Array;
@@ -31,6 +32,7 @@ export interface Op {
 export interface Engine {
   readonly dialect: DialectName;
   readonly closed: boolean;
+  readonly storage: Storage;
   /**
    * Runs the operations in one transaction, sharing the disk sync with those that come at the same time.
    * `done` is called in the order of the commits, as soon as they are on disk.
@@ -62,6 +64,8 @@ export interface Migration extends Applied {
 export interface Context {
   engine: Engine;
   now(): number;
+  /** Sent events are moved to `outbox_sent` instead of removed. */
+  retainSent: boolean;
   onError: NonNullable<OutboxOptions["onError"]>;
 }
 

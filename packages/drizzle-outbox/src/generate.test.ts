@@ -14,16 +14,26 @@ const store = (columns: string) => `
 `;
 
 describe("generate", () => {
-  test("the test schema's migrations are what it writes, byte for byte", async () => {
+  test("the test schema's last migrations are what it writes, byte for byte", async () => {
     const folder = scratch();
     try {
       cpSync(join(migrations, "..", "store.ts"), join(folder, "store.ts"));
-      await generate(folder);
-      for (const dialect of ["sqlite", "postgres"])
-        for (const file of ["0000_init.sql", "meta/0000_snapshot.json"])
-          expect(readFileSync(join(folder, "migrations", dialect, file), "utf8")).toBe(
-            readFileSync(join(migrations, dialect, file), "utf8"),
-          );
+      cpSync(migrations, join(folder, "migrations"), { recursive: true });
+      const last = (path: string, ending: string) =>
+        readdirSync(join(migrations, path))
+          .filter((name) => name.endsWith(ending))
+          .sort()
+          .at(-1) ?? "";
+      const files = ["sqlite", "postgres"].flatMap((dialect) => [
+        join(dialect, last(dialect, ".sql")),
+        join(dialect, "meta", last(`${dialect}/meta`, ".json")),
+      ]);
+      for (const file of files) rmSync(join(folder, "migrations", file));
+      await generate(folder, { name: last("sqlite", ".sql").slice(5, -4) });
+      for (const file of files)
+        expect(readFileSync(join(folder, "migrations", file), "utf8")).toBe(
+          readFileSync(join(migrations, file), "utf8"),
+        );
     } finally {
       rmSync(folder, { recursive: true });
     }
@@ -47,6 +57,26 @@ describe("generate", () => {
       expect(readFileSync(written[0] ?? "", "utf8").trim()).toBe("ALTER TABLE `things` ADD `size` integer;");
       expect(readFileSync(written[1] ?? "", "utf8").trim()).toBe(
         'ALTER TABLE "things" ADD COLUMN "size" bigint;',
+      );
+    } finally {
+      rmSync(before, { recursive: true });
+      rmSync(after, { recursive: true });
+    }
+  });
+
+  test("takes nothing away, unless told to", async () => {
+    const [before, after] = [scratch(), scratch()];
+    try {
+      writeFileSync(join(before, "store.ts"), store("size: t.integer()"));
+      await generate(before);
+      cpSync(join(before, "migrations"), join(after, "migrations"), { recursive: true });
+      writeFileSync(join(after, "store.ts"), store(""));
+      await expect(generate(after, { name: "no_size" })).rejects.toThrow("would take something away");
+      const written = await generate(after, { name: "no_size", contract: true });
+      expect(written).toEqual(
+        ["sqlite", "postgres"].map((dialect) =>
+          join(after, "migrations", dialect, "0001_no_size.contract.sql"),
+        ),
       );
     } finally {
       rmSync(before, { recursive: true });

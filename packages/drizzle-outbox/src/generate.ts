@@ -10,12 +10,14 @@ import {
   generateSQLiteDrizzleJson,
   generateSQLiteMigration,
 } from "drizzle-kit/api";
+import { contraction, takesAway } from "./migrations.ts";
 import type { DialectName, Schema, Tables } from "./schema.ts";
 
-// bun packages/drizzle-outbox/src/generate.ts <service folder> [--name what_it_does] [--check]
+// bun packages/drizzle-outbox/src/generate.ts <service folder> [--name what_it_does] [--contract] [--check]
 //
 // Writes the next migration of each dialect into <folder>/migrations, from the `tables` that store.ts exports.
 // Nothing is written when there is nothing to change; with --check it fails then, and says what is missing.
+// A migration that takes something away is written with --contract only: see migrations.ts.
 
 type Snapshot = DrizzleSQLiteSnapshotJSON | DrizzleSnapshotJSON;
 
@@ -70,7 +72,10 @@ function settle(snapshot: Snapshot): Snapshot {
  * Brings the migrations of a folder with a `store.ts` up to date.
  * @returns the paths of the migrations that were written, or with `check` that are missing
  */
-export async function generate(folder: string, { name = "change", check = false } = {}): Promise<string[]> {
+export async function generate(
+  folder: string,
+  { name = "change", check = false, contract = false } = {},
+): Promise<string[]> {
   const { tables } = (await import(pathToFileURL(resolve(folder, "store.ts")).href)) as {
     tables?: Schema<Tables>;
   };
@@ -90,13 +95,17 @@ export async function generate(folder: string, { name = "change", check = false 
     const { statements, snapshot } = await next(dialect, tables.for(dialect), before);
     if (statements.length === 0) continue;
     const number = String(snapshots.length).padStart(4, "0");
-    const file = join(path, `${number}_${snapshots.length === 0 ? "init" : name}.sql`);
+    const ending = contract ? contraction : ".sql";
+    const file = join(path, `${number}_${snapshots.length === 0 ? "init" : name}${ending}`);
+    const text = `${statements.map((statement) => statement.trim()).join("\n--> statement-breakpoint\n")}\n`;
+    const [first] = contract ? [] : takesAway(text);
+    if (first)
+      throw new Error(
+        `${file} would take something away from the version before: ${first}. Add first, and take away (--contract) in a later version`,
+      );
     written.push(file);
     if (check) continue;
-    await writeFile(
-      file,
-      `${statements.map((statement) => statement.trim()).join("\n--> statement-breakpoint\n")}\n`,
-    );
+    await writeFile(file, text);
     await writeFile(join(meta, `${number}_snapshot.json`), `${JSON.stringify(settle(snapshot), null, 2)}\n`);
   }
   return written;
@@ -107,11 +116,14 @@ if (import.meta.main) {
   const check = args.includes("--check");
   const at = args.indexOf("--name");
   const name = at < 0 ? undefined : args[at + 1];
+  const contract = args.includes("--contract");
   const folders = args.filter((arg, i) => !arg.startsWith("--") && (at < 0 || i !== at + 1));
   if (folders.length === 0)
-    throw new Error("Usage: generate.ts <folder with a store.ts>… [--name what_it_does] [--check]");
+    throw new Error(
+      "Usage: generate.ts <folder with a store.ts>… [--name what_it_does] [--contract] [--check]",
+    );
   for (const folder of folders)
-    for (const file of await generate(folder, { name, check })) {
+    for (const file of await generate(folder, { name, check, contract })) {
       process.stdout.write(`${check ? "missing" : "wrote"} ${file}\n`);
       if (check) process.exitCode = 1;
     }

@@ -1,6 +1,6 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -10,6 +10,12 @@ import { faults } from "./faults.ts";
 import { insert, migrate, outbox } from "./index.ts";
 
 setDefaultTimeout(30_000);
+
+/** The test schema's migrations. */
+const known = (dialect: string) =>
+  readdirSync(join(migrations, dialect))
+    .filter((name) => name.endsWith(".sql"))
+    .sort();
 
 const script = join(import.meta.dirname, "..", "test", "migrating.ts");
 
@@ -29,7 +35,7 @@ for (const dialect of dialects)
       const at = await empty(dialect);
       const dbs = await Promise.all([0, 1, 2, 3].map(() => at.open()));
       await Promise.all(dbs.map((db) => migrate(db, migrations)));
-      for (const db of dbs) expect(await names(db)).toEqual(["0000_init.sql"]);
+      for (const db of dbs) expect(await names(db)).toEqual(known(dialect));
       await at.remove();
     });
 
@@ -45,7 +51,7 @@ for (const dialect of dialects)
         }),
       );
       expect(ended).toEqual([0, 1, 2, 3].map(() => [0, ""]));
-      expect(await names(await at.open())).toEqual(["0000_init.sql"]);
+      expect(await names(await at.open())).toEqual(known(dialect));
       await at.remove();
     });
 
@@ -58,7 +64,7 @@ for (const dialect of dialects)
       };
       await migrate(db, migrations);
       expect(faults.at).toBeUndefined();
-      expect(await names(db)).toEqual(["0000_init.sql"]);
+      expect(await names(db)).toEqual(known(dialect));
       await at.remove();
     });
 
@@ -75,12 +81,12 @@ for (const dialect of dialects)
         ],
       });
       writeFileSync(
-        join(folder, dialect, "0001_more.sql"),
+        join(folder, dialect, "9000_more.sql"),
         "alter table stock add column more text;\n--> statement-breakpoint\nupdate stock set more = 'x';\n",
       );
       await migrate(db, folder);
       await migrate(db, folder);
-      expect(await names(db)).toEqual(["0000_init.sql", "0001_more.sql"]);
+      expect(await names(db)).toEqual([...known(dialect), "9000_more.sql"]);
       expect(await db.query(sql`select sku, more from stock`)).toEqual([{ sku: "a", more: "x" }]);
       rmSync(folder, { recursive: true });
       await at.remove();
@@ -91,13 +97,66 @@ for (const dialect of dialects)
       const db = await at.open();
       const folder = copied();
       writeFileSync(
-        join(folder, dialect, "0001_half.sql"),
+        join(folder, dialect, "9000_half.sql"),
         "create table half (a text);\n--> statement-breakpoint\nnonsense;\n",
       );
       await expect(migrate(db, folder)).rejects.toThrow("nonsense");
       await migrate(db, migrations);
-      expect(await names(db)).toEqual(["0000_init.sql"]);
+      expect(await names(db)).toEqual(known(dialect));
       rmSync(folder, { recursive: true });
+      await at.remove();
+    });
+
+    test("what a newer version has added is no obstacle to an older one", async () => {
+      const at = await empty(dialect);
+      const newer = copied();
+      const column = dialect === "sqlite" ? "integer" : "bigint";
+      writeFileSync(join(newer, dialect, "9000_more.sql"), `alter table stock add column more ${column};`);
+      await migrate(await at.open(), newer);
+      const { stock } = shop(dialect);
+      const old = await at.open();
+      await migrate(old, migrations);
+      await outbox(old, { send: async () => {} }).commit({
+        writes: [insert(stock, { sku: "a", onHand: 1 })],
+      });
+      expect(await old.find(stock, { sku: "a" })).toEqual({ sku: "a", onHand: 1 });
+      expect(await names(old)).toEqual([...known(dialect), "9000_more.sql"]);
+      rmSync(newer, { recursive: true });
+      await at.remove();
+    });
+
+    test("what it has taken away is", async () => {
+      const at = await empty(dialect);
+      const newer = copied();
+      writeFileSync(join(newer, dialect, "9000_less.contract.sql"), "drop table stock;");
+      await migrate(await at.open(), newer);
+      await expect(migrate(await at.open(), migrations)).rejects.toThrow("run that version, or restore");
+      rmSync(newer, { recursive: true });
+      await at.remove();
+    });
+
+    test("nothing is taken away without saying so", async () => {
+      const at = await empty(dialect);
+      const db = await at.open();
+      const folder = copied();
+      writeFileSync(join(folder, dialect, "9000_less.sql"), "drop table stock;");
+      await expect(migrate(db, folder)).rejects.toThrow("9000_less.sql takes something away");
+      rmSync(folder, { recursive: true });
+      await at.remove();
+    });
+
+    test("a database that has gone another way is refused", async () => {
+      const at = await empty(dialect);
+      const [one, other] = [copied(), copied()];
+      writeFileSync(join(one, dialect, "9001_a.sql"), "create table a (a text);");
+      writeFileSync(join(one, dialect, "9002_a.sql"), "create table aa (a text);");
+      writeFileSync(join(other, dialect, "9001_b.sql"), "create table b (b text);");
+      await migrate(await at.open(), one);
+      await expect(migrate(await at.open(), other)).rejects.toThrow(
+        "9001_a.sql was applied to this database, but has gone",
+      );
+      rmSync(one, { recursive: true });
+      rmSync(other, { recursive: true });
       await at.remove();
     });
 

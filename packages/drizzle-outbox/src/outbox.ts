@@ -4,6 +4,7 @@ import { type Context, type Db, engineOf, type Op, type Result } from "./engine.
 import { fault } from "./faults.ts";
 import { Relay } from "./relay.ts";
 import { type DialectName, slotOf } from "./schema.ts";
+import type { StorageUnavailable } from "./storage.ts";
 import { trim } from "./trim.ts";
 import { type Handlers, type Lease, Worker, type WorkOptions } from "./work.ts";
 import type { Write } from "./writes.ts";
@@ -70,10 +71,19 @@ export interface OutboxOptions {
   batch?: number;
   /** Ms after which a call of `send` counts as failed: 30,000. */
   sendTimeout?: number;
-  /** How long, in ms, to remember events handled (7 days) and dead letters (30 days). */
-  retain?: { inbox?: number; deadLetters?: number };
+  /**
+   * How long, in ms, to remember events handled (7 days), dead letters that are resolved or discarded (30 days; the
+   * others stay), and events sent (0: not at all).
+   * Sent events lie in `outbox_sent`: for an audit, or to be sent again to a consumer that was restored from a backup.
+   */
+  retain?: { inbox?: number; deadLetters?: number; sent?: number };
   /** Ms since 1970. */
   clock?(): number;
+  /**
+   * Told when the database stops storing, and with nothing when it stores again. What fails meanwhile is told to
+   * `onError` too, as a StorageUnavailable each time.
+   */
+  onStorage?(trouble: StorageUnavailable | undefined): void;
   /** Told of what is tried again later: an event that was not sent, a job that threw. Written to the console by default. */
   onError?(
     error: unknown,
@@ -116,7 +126,17 @@ export interface Outbox {
   readonly deadLetters: DeadLetters;
   /** What waits to be sent or done, and for how long the oldest event has waited: for metrics and readiness. */
   pending(): Promise<{ outbox: number; jobs: number; oldestOutboxAgeMs: number }>;
+  /**
+   * Resolves when the database stores: it has a moment ago, or it does now. For readiness.
+   * @throws {StorageUnavailable} saying why it does not
+   */
+  stores(): Promise<void>;
+  /** For how many ms the database has stored nothing of what it was given; 0 while all is well. */
+  troubledFor(): number;
 }
+
+/** Ms for which a database that has stored something counts as one that does. */
+const storesFor = 5_000;
 
 class Duplicate extends Error {}
 
@@ -136,8 +156,10 @@ export function outbox(db: Db, options: OutboxOptions): Outbox {
   const context: Context = {
     engine,
     now,
+    retainSent: (options.retain?.sent ?? 0) > 0,
     onError: options.onError ?? ((error, about) => console.error(error, about)),
   };
+  if (options.onStorage) engine.storage.changed = options.onStorage;
   const source = engine.source(context);
   const relay = new Relay(context, source, options);
   const worker = new Worker(context, (change, ops) => save(change, ops));
@@ -214,7 +236,7 @@ export function outbox(db: Db, options: OutboxOptions): Outbox {
     // What is due and can be run here is written as taken already: one write less, and no wait.
     const lease = worker.reserve({ kind, key, at: due, data, attempt: 1 }, at);
     if (lease) leases.push(lease);
-    const params = [kind, key, due, json, lease ? 1 : 0, lease?.until ?? due, lease?.token ?? null];
+    const params = [kind, key, due, json, lease ? 1 : 0, lease?.until ?? due, lease?.token ?? null, at];
     ops.push({ text: text.job, params, table: "outbox_jobs" });
   }
 
@@ -277,6 +299,15 @@ export function outbox(db: Db, options: OutboxOptions): Outbox {
     drain: ({ signal } = {}) => relay.drain(signal),
     deadLetters: deadLetters(context),
 
+    async stores() {
+      const { storage } = engine;
+      storage.mayWrite();
+      if (storage.trouble || storage.idle > storesFor)
+        await engine.transact([{ text: text.touch, params: [now()] }]);
+    },
+
+    troubledFor: () => engine.storage.troubledFor,
+
     async pending() {
       const [row] = await engine.all(text.pending, []);
       const unsent = Number(row?.events) - source.sentNotRemoved();
@@ -297,15 +328,20 @@ const statements = (dialect: DialectName) => ({
     dialect,
   ),
   job: own(
-    `insert into outbox_jobs (kind, key, at, data, attempt, next, token) values (?, ?, ?, ?, ?, ?, ?)
+    `insert into outbox_jobs (kind, key, at, data, attempt, next, token, scheduled) values (?, ?, ?, ?, ?, ?, ?, ?)
      on conflict (kind, key) do update set at = excluded.at, data = excluded.data, attempt = excluded.attempt,
-       next = excluded.next, token = excluded.token`,
+       next = excluded.next, token = excluded.token, scheduled = excluded.scheduled`,
     dialect,
   ),
   cancel: own("delete from outbox_jobs where kind = ? and key = ?", dialect),
   handled: own("select 1 as one from outbox_inbox where consumer = ? and event = ?", dialect),
   remember: own(
     "insert into outbox_inbox (consumer, event, at) values (?, ?, ?) on conflict do nothing",
+    dialect,
+  ),
+  touch: own(
+    `insert into outbox_inbox (consumer, event, at) values ('outbox', 'does it store', ?)
+     on conflict (consumer, event) do update set at = excluded.at`,
     dialect,
   ),
   pending: `select (select count(*) from outbox_events) as events, (select count(*) from outbox_jobs) as jobs,

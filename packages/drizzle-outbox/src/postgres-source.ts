@@ -1,5 +1,5 @@
 import { own } from "./compile.ts";
-import type { Source } from "./engine.ts";
+import type { Context, Source } from "./engine.ts";
 import { fault } from "./faults.ts";
 import type { StoredEvent } from "./outbox.ts";
 import type { PostgresEngine } from "./postgres.ts";
@@ -35,11 +35,22 @@ const removeSent = own(
   "postgres",
 );
 
+const moveSent = own(
+  `with sent as (
+     delete from outbox_events where seq = any (array(select json_array_elements_text(?::json)::bigint)) returning *
+   )
+   insert into outbox_sent (seq, id, topic, type, key, data, time, headers, at)
+     select seq, id, topic, type, key, data, time, headers, ?::bigint from sent`,
+  "postgres",
+);
+
 export class PostgresSource implements Source {
   readonly #engine: PostgresEngine;
+  readonly #context: Context;
 
-  constructor(engine: PostgresEngine) {
+  constructor(engine: PostgresEngine, context: Context) {
     this.#engine = engine;
+    this.#context = context;
   }
 
   committed(): void {} // Others may be sending the same key: the table is asked.
@@ -62,7 +73,9 @@ export class PostgresSource implements Source {
       if (rows.length === 0) return;
       tried = rows.length;
       const sent = await deliver(rows.map(storedEvent));
-      await this.#engine.run(client, removeSent, [JSON.stringify(sent)]);
+      const numbers = JSON.stringify(sent);
+      if (this.#context.retainSent) await this.#engine.run(client, moveSent, [numbers, this.#context.now()]);
+      else await this.#engine.run(client, removeSent, [numbers]);
       fault("relay: before mark");
     });
     if (tried > 0) fault("relay: after mark");

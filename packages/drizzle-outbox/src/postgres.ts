@@ -17,6 +17,7 @@ import {
 } from "./engine.ts";
 import { fault } from "./faults.ts";
 import { PostgresSource } from "./postgres-source.ts";
+import { Storage } from "./storage.ts";
 import { backoff } from "./waiting.ts";
 import { Conflict, type Where } from "./writes.ts";
 
@@ -29,6 +30,7 @@ const mostStatements = 500;
 export class PostgresEngine implements Engine {
   readonly dialect = "postgres";
   closed = false;
+  readonly storage = new Storage("on the server");
   readonly #pool: Pool;
   readonly #names = new Map<string, string>();
 
@@ -49,17 +51,19 @@ export class PostgresEngine implements Engine {
           });
         break;
       } catch (error) {
-        if (!again.has((error as { code?: string }).code ?? "") || tries === mostTries) throw error;
+        if (!again.has((error as { code?: string }).code ?? "") || tries === mostTries)
+          throw this.storage.failed(error);
         await new Promise((resolve) => setTimeout(resolve, backoff(tries, 5, 200)));
       }
     }
+    this.storage.stored();
     fault("after commit");
     done?.();
   }
 
   /** `run` may ask for several things at once: they are sent without waiting for the answers before. */
   async transaction<T>(run: (client: ClientBase) => Promise<T>): Promise<T> {
-    const client = await this.#pool.connect();
+    const client = await this.#reach(this.#pool.connect());
     try {
       const [begun, ran] = await Promise.allSettled([
         client.query("begin isolation level read committed"),
@@ -72,7 +76,7 @@ export class PostgresEngine implements Engine {
     } catch (error) {
       const [undone] = await Promise.allSettled([client.query("rollback")]);
       client.release(undone.status === "rejected"); // A connection that cannot do even that is closed.
-      throw error;
+      throw this.storage.failed(error);
     }
   }
 
@@ -104,16 +108,24 @@ export class PostgresEngine implements Engine {
   }
 
   async all(text: string, params: Value[]): Promise<Cells[]> {
-    return (await this.run(this.#pool, text, params)).rows;
+    return (await this.#reach(this.run(this.#pool, text, params))).rows;
   }
 
   async values(text: string, params: Value[]): Promise<Value[][]> {
     const query = { name: this.#name(text), text, values: params, rowMode: "array" as const };
-    return (await this.#pool.query<Value[]>(query)).rows;
+    return (await this.#reach(this.#pool.query<Value[]>(query))).rows;
   }
 
-  source(_context: Context): Source {
-    return new PostgresSource(this);
+  async #reach<T>(asked: Promise<T>): Promise<T> {
+    try {
+      return await asked;
+    } catch (error) {
+      throw this.storage.failed(error);
+    }
+  }
+
+  source(context: Context): Source {
+    return new PostgresSource(this, context);
   }
 
   async own(): Promise<boolean> {

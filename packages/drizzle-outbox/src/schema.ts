@@ -121,6 +121,23 @@ export function outboxTables(t: Dialect) {
           ? [t.index("outbox_events_slot").on((own as typeof own & { slot: typeof own.at }).slot, own.seq)]
           : [],
     ),
+    /** Sent events, where they are retained. */
+    outboxSent: t.table(
+      "outbox_sent",
+      {
+        seq: t.integer().primaryKey(),
+        id: t.text().notNull(),
+        topic: t.text().notNull(),
+        type: t.text().notNull(),
+        key: t.text().notNull(),
+        data: t.text().notNull(),
+        time: t.text().notNull(),
+        headers: t.text(),
+        /** When it was found to be sent. */
+        at: t.integer().notNull(),
+      },
+      (own) => [t.index("outbox_sent_at").on(own.at)],
+    ),
     outboxInbox: t.table(
       "outbox_inbox",
       { consumer: t.text().notNull(), event: t.text().notNull(), at: t.integer().notNull() },
@@ -136,6 +153,8 @@ export function outboxTables(t: Dialect) {
         attempt: t.integer().notNull(),
         next: t.integer().notNull(),
         token: t.text(),
+        /** When `next` was set, by the clock of then; a version that did not know it yet leaves it out. */
+        scheduled: t.integer(),
       },
       (own) => [t.primaryKey({ columns: [own.kind, own.key] }), t.index("outbox_jobs_next").on(own.next)],
     ),
@@ -148,6 +167,9 @@ export function outboxTables(t: Dialect) {
         reason: t.text().notNull(),
         event: t.text().notNull(),
         at: t.integer().notNull(),
+        status: t.text().notNull().default("dead"),
+        version: t.integer().notNull().default(1),
+        history: t.text().notNull().default("[]"),
       },
       (own) => [t.index("outbox_dead_letters_at").on(own.at, own.id)],
     ),

@@ -8,6 +8,12 @@ const page = 1000;
 const most = 2000;
 /** Ms after which sent events are removed when no commit came to take that along. */
 const ackDelay = 50;
+/** Ms until that is tried again when the disk did not take it. */
+const ackRetry = 1000;
+
+const moveSent = `insert into outbox_sent (seq, id, topic, type, key, data, time, headers, at)
+  select seq, id, topic, type, key, data, time, headers, ? from outbox_events where seq between ? and ?`;
+const removeSent = "delete from outbox_events where seq between ? and ?";
 
 /**
  * Unsent events of a SQLite file. As long as all goes well they are handed on from memory as they are committed,
@@ -112,17 +118,23 @@ export class SqliteSource implements Source {
       const from = sent[i] as number;
       let to = from;
       while (++i < sent.length && sent[i] === to + 1) to++;
-      this.#engine.ride({ text: "delete from outbox_events where seq between ? and ?", params: [from, to] });
+      if (this.#context.retainSent)
+        this.#engine.ride({ text: moveSent, params: [this.#context.now(), from, to], table: "outbox_sent" });
+      this.#engine.ride({ text: removeSent, params: [from, to] });
     }
-    if (sent.length === 0 || this.#timer) return;
-    this.#timer = setTimeout(() => {
+    if (sent.length > 0) this.#flushIn(ackDelay);
+  }
+
+  #flushIn(ms: number): void {
+    this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
       try {
         this.flush();
       } catch (error) {
-        this.#context.onError(error, {}); // They stay where they are, and ride on the next transaction.
+        this.#context.onError(error, {}); // They stay where they are, for the next transaction or the next try.
+        this.#flushIn(ackRetry);
       }
-    }, ackDelay);
+    }, ms);
   }
 
   flush(): void {
@@ -142,7 +154,8 @@ export class SqliteSource implements Source {
 
   sentNotRemoved(): number {
     return this.#engine.riders.reduce(
-      (sum, { params: [from, to] }) => sum + Number(to) - Number(from) + 1,
+      (sum, { text, params: [from, to] }) =>
+        text === removeSent ? sum + Number(to) - Number(from) + 1 : sum,
       0,
     );
   }

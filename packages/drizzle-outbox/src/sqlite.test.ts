@@ -27,6 +27,49 @@ describe("SQLite", () => {
     await at.remove();
   });
 
+  test("a disk that fails when jobs are to be taken over does not end the work", async () => {
+    const at = await place("sqlite");
+    const told: unknown[] = [];
+    const box = outbox(await at.open(), { send: async () => {}, onError: (error) => told.push(error) });
+    await box.commit({ jobs: [{ kind: "greet", key: "a", at: Date.now() }] });
+    const ran: string[] = [];
+    faults.at = (point) => {
+      if (point === "before commit") throw new Error("disk I/O error");
+    };
+    try {
+      const working = box.work({ greet: ({ key }) => void ran.push(key) });
+      await until(() => told.length > 0);
+      expect(ran).toEqual([]);
+      faults.at = undefined;
+      await until(async () => (await box.pending()).jobs === 0);
+      expect(ran).toEqual(["a"]);
+      await working.stop();
+    } finally {
+      faults.at = undefined;
+      await at.remove();
+    }
+  });
+
+  test("sent events are removed also when the disk failed just then, and nothing is committed after", async () => {
+    const at = await place("sqlite");
+    const db = await at.open();
+    let failed = 0;
+    const box = outbox(db, { send: async () => {}, onError: () => {} });
+    faults.at = (point) => {
+      if (point === "relay: before mark" && failed++ === 0) throw new Error("disk I/O error");
+    };
+    const relaying = box.relay();
+    try {
+      await box.commit({ events: [{ topic: "t", type: "x", key: "a", data: 1 }] });
+      const left = () => db.query(sql`select seq from outbox_events`);
+      await until(async () => failed > 0 && (await left()).length === 0);
+    } finally {
+      faults.at = undefined;
+      await relaying.stop();
+      await at.remove();
+    }
+  });
+
   test("a full disk fails the commits that did not fit, and says so", async () => {
     const at = await place("sqlite");
     const db = await at.open();

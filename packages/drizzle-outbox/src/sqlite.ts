@@ -16,7 +16,9 @@ import {
   type Value,
 } from "./engine.ts";
 import { fault } from "./faults.ts";
+import { checkContent, checkFile, damaged, ownerOf } from "./sqlite-check.ts";
 import { SqliteSource } from "./sqlite-source.ts";
+import { Storage, StorageUnavailable } from "./storage.ts";
 import { Conflict, type Where } from "./writes.ts";
 
 interface Unit {
@@ -33,6 +35,7 @@ const mostStatements = 500;
 
 export class SqliteEngine implements Engine {
   readonly dialect = "sqlite";
+  readonly storage: Storage;
   readonly #driver: Driver;
   readonly #path: string;
   readonly #statements = new Map<string, Prepared>();
@@ -47,6 +50,7 @@ export class SqliteEngine implements Engine {
   constructor(driver: Driver, path: string) {
     this.#driver = driver;
     this.#path = path;
+    this.storage = new Storage(path);
   }
 
   statement(text: string): Prepared {
@@ -69,6 +73,7 @@ export class SqliteEngine implements Engine {
   transact(ops: Op[], done?: () => void): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.closed) return reject(new Error("The database is closed"));
+      this.storage.mayWrite();
       this.#queue.push({ ops, done, resolve, reject });
       this.#schedule();
     });
@@ -105,7 +110,7 @@ export class SqliteEngine implements Engine {
           // Some errors, such as a full disk, undo the whole transaction.
           if (alone || !this.#driver.inTransaction()) throw error;
           this.statement("rollback to one").run([]);
-          refused.set(unit, error);
+          refused.set(unit, this.storage.failed(error));
         }
         if (!alone) this.statement("release one").run([]);
       }
@@ -116,16 +121,27 @@ export class SqliteEngine implements Engine {
       fault("after commit");
     } catch (error) {
       this.riders = riders.concat(this.riders);
-      if (this.#driver.inTransaction()) this.statement("rollback").run([]);
-      for (const unit of group) unit.reject(refused.get(unit) ?? error);
+      this.#rollBack();
+      const failed = this.storage.failed(error);
+      for (const unit of group) unit.reject(refused.get(unit) ?? failed);
       return;
     }
+    this.storage.stored();
     for (const unit of group) {
       if (refused.has(unit)) unit.reject(refused.get(unit));
       else {
         unit.done?.();
         unit.resolve();
       }
+    }
+  }
+
+  /** A disk that fails may refuse even this; the next transaction then finds that one is open, and rolls it back. */
+  #rollBack(): void {
+    try {
+      if (this.#driver.inTransaction()) this.statement("rollback").run([]);
+    } catch (error) {
+      this.storage.failed(error);
     }
   }
 
@@ -160,6 +176,7 @@ export class SqliteEngine implements Engine {
     this.riders = [];
     this.exec("pragma synchronous = normal");
     try {
+      this.storage.mayWrite();
       this.statement("begin immediate").run([]);
       for (const op of riders) this.#run(op);
       fault("relay: before mark");
@@ -167,15 +184,27 @@ export class SqliteEngine implements Engine {
       fault("relay: after mark");
     } catch (error) {
       this.riders = riders.concat(this.riders);
-      if (this.#driver.inTransaction()) this.statement("rollback").run([]);
-      throw error;
+      this.#rollBack();
+      throw this.storage.failed(error);
     } finally {
       this.exec("pragma synchronous = full");
     }
   }
 
   async all(text: string, params: Value[]): Promise<Cells[]> {
-    return this.statement(text).all(params);
+    return this.#read(() => this.statement(text).all(params));
+  }
+
+  values(text: string, params: Value[]): Value[][] {
+    return this.#read(() => this.statement(text).values(params));
+  }
+
+  #read<T>(read: () => T): T {
+    try {
+      return read();
+    } catch (error) {
+      throw this.storage.failed(error);
+    }
   }
 
   source(context: Context): Source {
@@ -192,14 +221,14 @@ export class SqliteEngine implements Engine {
       this.#owners++;
       return true;
     }
-    const lock = await openDriver(`${this.#path}-owner`);
+    const lock = await openDriver(ownerOf(this.#path));
     try {
       lock.exec("pragma busy_timeout = 0");
       lock.exec("begin exclusive");
     } catch (error) {
       lock.close();
       if (isBusy(error)) return false;
-      throw error;
+      throw this.storage.failed(error);
     }
     this.#lock = lock;
     this.#owners++;
@@ -273,9 +302,27 @@ function isBusy(error: unknown): boolean {
 /**
  * Opens a SQLite file (or `:memory:`), made when it is not there. A commit is on disk when it resolves, as with
  * WAL and full synchronisation; so after a power cut too.
+ * @throws {StorageUnavailable} when the file cannot be written, is damaged, or is gone although it was in use
  */
 export async function openSqlite(path: string): Promise<Db> {
-  const driver = await openDriver(path);
+  if (path !== ":memory:") checkFile(path);
+  let driver: Driver | undefined;
+  try {
+    driver = await openDriver(path);
+    const db = sqliteOn(driver, path);
+    checkContent(driver, path);
+    return db;
+  } catch (error) {
+    driver?.close();
+    const failed = new Storage(path).failed(error);
+    if (failed !== error && failed instanceof StorageUnavailable && failed.reason === "corrupt")
+      throw damaged(path, error instanceof Error ? error.message : String(error));
+    throw failed;
+  }
+}
+
+/** The database that a driver has open. */
+export function sqliteOn(driver: Driver, path: string): Db {
   for (const pragma of [
     "busy_timeout = 5000",
     "journal_mode = wal",
@@ -288,18 +335,17 @@ export async function openSqlite(path: string): Promise<Db> {
     driver.exec(`pragma ${pragma}`);
   const engine = new SqliteEngine(driver, path);
   const orm = drizzle(async (text, params, method) => {
-    const statement = engine.statement(text);
     if (method === "run") {
-      statement.run(params);
+      engine.statement(text).run(params);
       return { rows: [] };
     }
-    const rows = statement.values(params);
+    const rows = engine.values(text, params);
     // Drizzle wants the row itself here, or nothing.
     return { rows: method === "get" ? (rows[0] as Value[]) : rows };
   });
   const select = async <T extends SQLiteTable>(table: T, where: Where<T>, limit: string) => {
     const { text, params, map } = selection(table, where as Where, "sqlite", limit);
-    return engine.statement(text).values(params).map(map) as T["$inferSelect"][];
+    return engine.values(text, params).map(map) as T["$inferSelect"][];
   };
   const db: Db = {
     dialect: "sqlite",
@@ -313,7 +359,7 @@ export async function openSqlite(path: string): Promise<Db> {
     async query<T>(query: SQL) {
       const out = new Text("sqlite");
       out.sql(query);
-      return engine.statement(out.text).all(out.params) as T[];
+      return (await engine.all(out.text, out.params)) as T[];
     },
     close: async () => engine.close(),
   };

@@ -15,10 +15,16 @@ for (const dialect of dialects)
       const box = outbox(db, options);
       const letter = { topic: "t", type: "x", reason: "", event: null };
       await Promise.all(Array.from({ length: 1200 }, (_, i) => box.once(`old-${i}`, "c", {})));
-      await box.deadLetters.put({ ...letter, id: "old" });
+      const discard = async (id: string) => {
+        await box.deadLetters.put({ ...letter, id });
+        const kept = await box.deadLetters.get(id);
+        if (kept) await box.commit(box.deadLetters.step(kept, { status: "discarded" }));
+      };
+      await box.deadLetters.put({ ...letter, id: "undecided" });
+      await discard("old");
       now += 1500;
       await box.once("new", "c", {});
-      await box.deadLetters.put({ ...letter, id: "new" });
+      await discard("new");
       now += 600;
       const relay = box.relay();
       const rows = async () =>
@@ -28,7 +34,7 @@ for (const dialect of dialects)
       );
       expect(await rows()).toEqual(["new"]);
       expect(await box.once("new", "c", {})).toBe("duplicate");
-      expect((await box.deadLetters.list()).items.map(({ id }) => id)).toEqual(["new"]);
+      expect((await box.deadLetters.list()).map(({ id }) => id)).toEqual(["new", "undecided"]);
       await relay.stop();
       await at.remove();
     });

@@ -26,6 +26,15 @@ export class Waiting {
   }
 }
 
+/**
+ * A clock that what is kept for a time is forgotten by: it does not run faster than time passes, so that one which is
+ * set forward by days makes nobody forget what is needed today.
+ */
+export function steady(now: () => number): () => number {
+  const [clock, time] = [now(), performance.now()];
+  return () => Math.min(now(), clock + Math.floor(performance.now() - time));
+}
+
 /** Ms to wait after so many failures in a row: doubling, bounded, and spread so that not all come back at once. */
 export function backoff(failures: number, first: number, longest: number): number {
   return Math.min(longest, first * 2 ** Math.min(failures - 1, 20)) * (0.5 + Math.random() / 2);

@@ -35,6 +35,8 @@ export interface Lease {
 const poll = 1000;
 const retryFirst = 200;
 const retryLongest = 30_000;
+/** Ms by which the clocks of replicas may differ. */
+const clocksDiffer = 60_000;
 
 class Lost extends Error {
   constructor({ kind, key }: DueJob) {
@@ -55,6 +57,8 @@ export class Worker {
   #concurrency = 0;
   #leaseMs = 0;
   #owned = false;
+  /** What the clock shows beyond the time that has passed; undefined before it was looked at. */
+  #offset: number | undefined;
   #idle: (() => void) | undefined;
 
   constructor(context: Context, save: (change: Change, ops: Op[]) => Promise<void>) {
@@ -108,14 +112,11 @@ export class Worker {
     const owned = await ownership(this.#context, stopped, this.#waiting);
     const renewing = setInterval(() => this.#renew(), this.#leaseMs / 3);
     try {
-      // Whoever held a lease on this file is gone: its lock is ours now.
-      if (owned && engine.dialect === "sqlite")
-        await engine.transact([{ text: this.#text.takeOver, params: [this.#context.now()] }]);
-      this.#owned = owned;
       let failures = 0;
       while (!stopped.aborted && !engine.closed) {
         try {
-          await this.#waiting.rest(await this.#claim());
+          if (!this.#owned) await this.#takeOver();
+          await this.#waiting.rest(await this.#claim(await this.#lookAtClock()));
           failures = 0;
         } catch (error) {
           onError(error, {});
@@ -137,26 +138,55 @@ export class Worker {
     }
   }
 
-  /** @returns ms until the next job is due, or until the next look */
-  async #claim(): Promise<number> {
+  /** Whoever held a lease on a SQLite file is gone: its lock is ours now. */
+  async #takeOver(): Promise<void> {
     const { engine, now } = this.#context;
+    if (engine.dialect === "sqlite") await engine.transact([{ text: this.#text.takeOver, params: [now()] }]);
+    this.#owned = true;
+  }
+
+  /**
+   * A clock that is set back by hours must not make jobs wait for as long: what remained to be waited when a job was
+   * scheduled is counted from now. One that is set forward makes jobs due; those that run here stay ours.
+   * @returns the time, as it was looked at
+   */
+  async #lookAtClock(): Promise<number> {
+    const { engine, now } = this.#context;
+    const at = now();
+    const offset = at - performance.now();
+    const jumped = this.#offset === undefined ? -clocksDiffer : offset - this.#offset;
+    if (Math.abs(jumped) < clocksDiffer) return at;
+    if (jumped > 0) await this.#renew();
+    else {
+      await engine.transact([{ text: this.#text.setBack, params: [at, at, at + clocksDiffer] }]);
+      for (const lease of this.#leases) lease.until = Math.min(lease.until, at + this.#leaseMs);
+    }
+    this.#offset = offset;
+    return at;
+  }
+
+  /** @returns ms until the next job is due, or until the next look */
+  async #claim(at: number): Promise<number> {
+    const { engine } = this.#context;
     const free = this.#concurrency - this.#leases.size;
     if (free <= 0) return poll; // A job that ends makes itself heard.
     const kinds = JSON.stringify(Object.keys(this.#handlers ?? {}));
     const [first] = await engine.all(this.#text.next, [kinds]);
     if (!first) return poll;
-    const wait = Number(first.next) - now();
+    const wait = Number(first.next) - at;
     if (wait > 0) return Math.min(wait, poll);
     const token = crypto.randomUUID();
-    const until = now() + this.#leaseMs;
+    const until = at + this.#leaseMs;
     let leases: Lease[] = [];
     await engine.transact([
       {
         text: this.#text.claim,
-        params: [kinds, now(), free, token, until],
+        params: [kinds, at, free, token, until, at],
         returning: true,
         after: ({ rows }) => {
-          leases = rows.map((row) => {
+          // In no order of their own: what was due first begins first.
+          const inOrder = rows.toSorted((one, other) => Number(one.at) - Number(other.at));
+          leases = inOrder.map((row) => {
             const data = row.data === null ? undefined : JSON.parse(row.data as string);
             const [at, attempt] = [Number(row.at), Number(row.attempt)];
             return {
@@ -211,7 +241,7 @@ export class Worker {
       if (error instanceof Lost) return;
       const next = Math.round(now() + backoff(job.attempt, retryFirst, retryLongest));
       try {
-        await engine.transact([{ text: this.#text.retry, params: [next, ...identity] }]);
+        await engine.transact([{ text: this.#text.retry, params: [next, now(), ...identity] }]);
       } catch (failure) {
         onError(failure, { job }); // Its lease runs out, then it comes again.
       }
@@ -232,7 +262,10 @@ export class Worker {
     if (old.length === 0) return;
     try {
       await engine.transact(
-        old.map(({ job, token }) => ({ text: this.#text.renew, params: [until, job.kind, job.key, token] })),
+        old.map(({ job, token }) => ({
+          text: this.#text.renew,
+          params: [until, now(), job.kind, job.key, token],
+        })),
       );
       for (const lease of old) lease.until = until;
     } catch (error) {
@@ -256,17 +289,21 @@ const statements = (dialect: Context["engine"]["dialect"]) => {
     next: own(`select next from outbox_jobs where ${ours} order by next limit 1`, dialect),
     claim: own(
       dialect === "sqlite"
-        ? `with due as materialized (${due}) update outbox_jobs set token = ?, next = ?, attempt = attempt + 1
+        ? `with due as materialized (${due}) update outbox_jobs set token = ?, next = ?, scheduled = ?, attempt = attempt + 1
              where (kind, key) in (select kind, key from due) returning kind, key, at, data, attempt`
         : `with due as materialized (${due} for update skip locked)
-             update outbox_jobs as job set token = ?, next = ?, attempt = attempt + 1 from due
+             update outbox_jobs as job set token = ?, next = ?, scheduled = ?, attempt = attempt + 1 from due
              where job.kind = due.kind and job.key = due.key
              returning job.kind, job.key, job.at, job.data, job.attempt`,
       dialect,
     ),
     done: own(`delete from outbox_jobs ${mine}`, dialect),
-    retry: own(`update outbox_jobs set next = ?, token = null ${mine}`, dialect),
-    renew: own(`update outbox_jobs set next = ? ${mine}`, dialect),
+    retry: own(`update outbox_jobs set next = ?, scheduled = ?, token = null ${mine}`, dialect),
+    renew: own(`update outbox_jobs set next = ?, scheduled = ? ${mine}`, dialect),
+    setBack: own(
+      "update outbox_jobs set next = next - scheduled + ?, scheduled = ? where scheduled > ?",
+      dialect,
+    ),
     takeOver: own(
       "update outbox_jobs set next = min(next, ?), token = null where token is not null",
       dialect,

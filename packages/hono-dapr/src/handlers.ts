@@ -112,13 +112,13 @@ export interface DeadLetter {
   topic: string;
   /** Why it was given up; `undefined` on daprd's own copy of it. */
   reason: string | undefined;
-  /** The event, without what was added to it here. */
+  /** The event, without what was added to it here. What is no CloudEvent is the data of one. */
   event: CloudEvent;
 }
 
 /**
  * Binds a handler to a topic of dead letters. An event may come twice, once with its reason and once without
- * (daprd's own copy): tell them by `id`, and keep the reason.
+ * (daprd's own copy): tell them by `id`, and keep the reason. What is no JSON comes too, with its text as data.
  */
 export function onDeadLetter(
   topic: string,
@@ -127,7 +127,9 @@ export function onDeadLetter(
 ): Subscription {
   return onAny(
     topic,
-    async ({ raw, id, type }) => {
+    async ({ raw: delivered }) => {
+      const raw = unwrapped(delivered);
+      const { id, type } = raw;
       const { [REASON]: reason, [ORIGIN]: origin, [RETRY_OF]: retryOf, ...event } = raw;
       const from = [origin, retryOf, raw.topic].find((name) => typeof name === "string") ?? topic;
       await handler({
@@ -138,9 +140,31 @@ export function onDeadLetter(
         event: { ...event, topic: from } as CloudEvent,
       });
     },
-    options,
+    // As a CloudEvent, daprd would deliver nothing that is none, and try to for ever.
+    { ...options, metadata: { rawPayload: "true", ...options.metadata } },
   );
 }
+
+/** The event inside a delivery with `rawPayload`, which has it as base64; the delivery with the text when it is none. */
+function unwrapped({ data_base64: base64, ...delivery }: CloudEvent): CloudEvent {
+  if (typeof base64 !== "string") return delivery;
+  const text = new TextDecoder().decode(Uint8Array.from(atob(base64), (char) => char.charCodeAt(0)));
+  try {
+    const value: unknown = JSON.parse(text);
+    if (isCloudEvent(value)) return value;
+    return { ...delivery, datacontenttype: "application/json", data: value };
+  } catch {
+    return { ...delivery, datacontenttype: "text/plain", data: text };
+  }
+}
+
+export const isCloudEvent = (value: unknown): value is CloudEvent =>
+  typeof value === "object" &&
+  value !== null &&
+  "type" in value &&
+  typeof value.type === "string" &&
+  "id" in value &&
+  typeof value.id === "string";
 
 /** The extension of a dead letter that says why. */
 export const REASON = "deadletterreason";
@@ -149,6 +173,7 @@ export const ORIGIN = "deadlettertopic";
 /** The same, of an event that waits in a topic for retries. */
 export const RETRY_OF = "retryof";
 
+/** Whether this is what {@link drop} gives: a handler's word that an event is not to be tried again. */
 export const isDropped = (value: unknown): value is Dropped =>
   typeof value === "object" && value !== null && dropped in value;
 

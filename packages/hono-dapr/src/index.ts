@@ -18,6 +18,7 @@ export {
   type Dropped,
   drop,
   type EventHandler,
+  isDropped,
   on,
   onAny,
   onDeadLetter,
@@ -32,6 +33,6 @@ export type { PublishableEvent, Published, Publisher, PublishOptions } from "./p
 export type { InferInput, InferOutput, SchemaIssue, StandardSchemaV1 } from "./schema.ts";
 export type { Secrets } from "./secrets.ts";
 export type { SetOptions, State, Stored, Update, UpdateOptions } from "./state.ts";
-export type { SubscriptionsOptions } from "./subscriptions.ts";
+export type { Failure, SubscriptionsOptions } from "./subscriptions.ts";
 export { appToken } from "./token.ts";
 export { childTraceparent, newTraceparent, parseTraceparent, type Traceparent } from "./traceparent.ts";

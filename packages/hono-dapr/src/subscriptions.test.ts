@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import * as v from "valibot";
 import { type CloudEvent, dapr, drop, event, on, onAny, onDeadLetter, type Subscription } from "./index.ts";
-import type { SubscriptionsOptions } from "./subscriptions.ts";
+import type { Failure, SubscriptionsOptions } from "./subscriptions.ts";
 
 const OrderPlaced = event("orders", "order.placed", v.object({ orderId: v.string() }));
 const OrderConfirmed = event("orders", "order.confirmed", v.object({ orderId: v.string() }));
@@ -72,7 +72,12 @@ describe("/dapr/subscribe", () => {
         deadLetterTopic: "orders-dead",
         bulkSubscribe: { enabled: true, maxMessagesCount: 50, maxAwaitDurationMs: 5 },
       },
-      { pubsubname: "pubsub", topic: "orders-dead", routes: { default: "/_events/orders-dead" } },
+      {
+        pubsubname: "pubsub",
+        topic: "orders-dead",
+        routes: { default: "/_events/orders-dead" },
+        metadata: { rawPayload: "true" },
+      },
     ]);
   });
 
@@ -277,6 +282,41 @@ describe("a dead letter", () => {
     const dropping = app([onAny("orders", () => drop("no"))], { defaults: { deadLetter: "orders" } });
     expect((await dropping.deliver(placed())).body).toEqual({ status: "SUCCESS" });
     expect([...own.sent, ...dropping.sent]).toEqual([]);
+  });
+});
+
+describe("what is taken over", () => {
+  const told: Failure[] = [];
+  const takeOver = async (failure: Failure) => void told.push(failure);
+  const handler = ({ data }: { data: { orderId: string } }) => {
+    if (data.orderId === "throws") throw new Error("no");
+    return data.orderId === "drops" ? drop("too old") : undefined;
+  };
+  const dead = { deadLetter: "dead", bulk: true, retry: "orders-retry" };
+  const events = ["fine", "throws", "drops", 7].map((orderId) => placed({ orderId }));
+
+  test("is answered SUCCESS and nothing is published, in a batch and alone", async () => {
+    const { deliver, sent } = app([on(OrderPlaced, handler, dead)], { takeOver });
+    const statuses = events.map((_, i) => ({ entryId: `entry-${i}`, status: "SUCCESS" }));
+    expect((await deliver(batch(events))).body).toEqual({ statuses });
+    expect(told.map(({ topic, reason, dropped }) => [topic, reason, dropped])).toEqual([
+      ["orders", "no", false],
+      ["orders", "too old", true],
+      ["orders", "The data does not fit: orderId: Invalid type: Expected string but received 7", true],
+    ]);
+    expect(told[0]?.event).toEqual(placed({ orderId: "throws" }));
+    told.length = 0;
+    expect((await deliver({ hello: 1 })).body).toEqual({ status: "SUCCESS" });
+    expect(told).toMatchObject([{ reason: "It is not a CloudEvent", dropped: true, event: { hello: 1 } }]);
+    expect(sent).toEqual([]);
+  });
+
+  test("is answered RETRY when that fails", async () => {
+    const fails = () => Promise.reject(new Error("database is away"));
+    const { deliver } = app([on(OrderPlaced, handler, dead)], { takeOver: fails });
+    expect((await deliver(placed({ orderId: "throws" }))).body).toEqual({ status: "RETRY" });
+    expect((await deliver(placed({ orderId: "drops" }))).body).toEqual({ status: "RETRY" });
+    expect((await deliver(placed())).body).toEqual({ status: "SUCCESS" });
   });
 });
 

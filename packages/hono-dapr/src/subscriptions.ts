@@ -1,8 +1,10 @@
 import { type Context, Hono } from "hono";
+import { type Batch, isBatch, isObject, Retried } from "./batch.ts";
 import type { ConfigurationItems, Watchers } from "./configuration.ts";
 import type { CloudEvent } from "./event.ts";
 import {
   type Callback,
+  isCloudEvent,
   isDropped,
   ORIGIN,
   REASON,
@@ -21,6 +23,23 @@ export interface SubscriptionsOptions {
   defaults?: SubscriptionOptions;
   /** Told of every handler that threw and every event that was given up, for the log. */
   onError?: (event: CloudEvent, error: unknown) => void;
+  /**
+   * Takes over what was not handled, in the place of daprd's retries and dead letters: to note it down and try it again
+   * when its time has come, say, so that none of the sidecar's workers is held by it. Once it resolves the event is
+   * answered SUCCESS; when it throws, RETRY.
+   */
+  takeOver?: (failure: Failure) => void | Promise<void>;
+}
+
+/** An event that was not handled. */
+export interface Failure {
+  event: CloudEvent;
+  /** Where it was published. */
+  topic: string;
+  /** The message of what the handler threw, or the reason of a drop. */
+  reason: string;
+  /** Trying again would not help: it was dropped, or is malformed. */
+  dropped: boolean;
 }
 
 interface Settings {
@@ -42,7 +61,7 @@ const JSON_TYPE = { "content-type": "application/json" };
 export function subscriptionsApp(
   inbound: readonly (Subscription | Callback)[],
   { pubsub, appToken: token, watchers, publishEvents }: Settings,
-  { defaults, onError }: SubscriptionsOptions,
+  { defaults, onError, takeOver }: SubscriptionsOptions,
 ): Hono {
   const topics = byTopic(inbound.filter(isSubscription), defaults);
   const guard = appToken(token);
@@ -115,6 +134,21 @@ export function subscriptionsApp(
       return isDropped(result) ? await giveUp(known, topic, result.reason) : "SUCCESS";
     } catch (error) {
       onError?.(known, error);
+      return takeOver ? takenOver(known, topic, messageOf(error), false) : "RETRY";
+    }
+  }
+
+  async function takenOver(
+    event: CloudEvent,
+    topic: Topic,
+    reason: string,
+    dropped: boolean,
+  ): Promise<Status> {
+    try {
+      await takeOver?.({ event, topic: topic.name, reason, dropped });
+      return "SUCCESS";
+    } catch (error) {
+      onError?.(event, error);
       return "RETRY";
     }
   }
@@ -122,6 +156,7 @@ export function subscriptionsApp(
   /** daprd forwards what is dropped to the dead letters as it is; the copy with the reason is sent from here. */
   async function giveUp(event: CloudEvent, topic: Topic, reason: string): Promise<Status> {
     onError?.(event, new Error(`Dropped: ${reason}`));
+    if (takeOver) return takenOver(event, topic, reason, true);
     const { deadLetter } = topic.options;
     if (!deadLetter) return "DROP";
     // What is dropped from the dead letters would come back for ever.
@@ -151,22 +186,9 @@ function originOf(value: unknown, arrival: Topic): { event: unknown; topic: Topi
   return { event: { ...event, topic: name }, topic: arrival.retryOf.get(String(name)) };
 }
 
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
 const isSubscription = (inbound: Subscription | Callback): inbound is Subscription => "topic" in inbound;
-
-interface Batch {
-  /** The same when daprd delivers the rest of a batch again. */
-  id: string;
-  entries: { entryId: string; event: unknown }[];
-}
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-
-const isBatch = (body: unknown): body is Batch =>
-  isObject(body) && Array.isArray(body.entries) && body.specversion === undefined;
-
-const isCloudEvent = (value: unknown): value is CloudEvent =>
-  isObject(value) && typeof value.type === "string" && typeof value.id === "string";
 
 /** Wraps what is no CloudEvent into one, so that it can be kept as a dead letter. */
 function asEvent(value: unknown): CloudEvent {
@@ -181,22 +203,4 @@ function asEvent(value: unknown): CloudEvent {
     time: typeof known.time === "string" ? known.time : new Date().toISOString(),
     traceparent: typeof known.traceparent === "string" ? known.traceparent : undefined,
   };
-}
-
-/** The batches of which something is to be delivered again; the oldest are forgotten. */
-class Retried {
-  readonly #ids = new Set<string>();
-
-  has(id: string): boolean {
-    return this.#ids.has(id);
-  }
-
-  add(id: string): void {
-    this.#ids.add(id);
-    if (this.#ids.size <= 1000) return;
-    for (const oldest of this.#ids) {
-      this.#ids.delete(oldest);
-      return;
-    }
-  }
 }

@@ -109,6 +109,9 @@ async function openDaprd(): Promise<World> {
       return sidecar;
     },
     withToken: (appId, apiToken) => dapr({ appId, apiToken, endpoint: processes.get(appId)?.url }),
+    async put(topic, text) {
+      await redis.send("XADD", [topic, "*", "data", text]);
+    },
     around: (appId, path, init) => fetch(`${addresses.get(appId)}${path}`, init),
     pass: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
     async configure(key, value) {

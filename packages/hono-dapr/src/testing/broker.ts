@@ -17,6 +17,7 @@ export interface Declared {
   route?: string;
   routes?: { default?: string; rules?: { match: string; path: string }[] };
   deadLetterTopic?: string;
+  metadata?: Record<string, string>;
   bulkSubscribe?: { enabled: boolean; maxMessagesCount?: number };
 }
 
@@ -75,7 +76,7 @@ export class Broker {
   }
 
   events(pubsub: string, topic: string): CloudEvent[] {
-    return this.#log(pubsub, topic).map(({ json }) => JSON.parse(json) as CloudEvent);
+    return this.#log(pubsub, topic).flatMap((message) => eventOf(message) ?? []);
   }
 
   /** A group that is new starts at the beginning of the topic, one that was there goes on where it was. */
@@ -97,7 +98,7 @@ export class Broker {
     for (const group of this.#groups.values()) {
       if (group.appId !== appId || group.declared.topic !== topic) continue;
       const log = this.#log(group.declared.pubsubname, topic).slice(0, group.read);
-      const again = log.filter(({ json }) => !ids || ids.includes((JSON.parse(json) as CloudEvent).id));
+      const again = log.filter((message) => !ids || ids.includes(eventOf(message)?.id ?? ""));
       group.pending.push(...again);
       this.#wake(group);
     }
@@ -127,7 +128,11 @@ export class Broker {
     await new Promise<void>((resolve) => setTimeout(resolve, 0));
     const { declared, pending } = group;
     const log = this.#log(declared.pubsubname, declared.topic);
-    pending.push(...log.slice(group.read));
+    for (const message of log.slice(group.read)) {
+      if (isRaw(declared)) pending.push(wrapped(message, declared));
+      else if (eventOf(message)) pending.push(message);
+      else this.#giveUp(group, [message]);
+    }
     group.read = log.length;
     if (!group.deliver) {
       group.busy = false;
@@ -234,8 +239,8 @@ export class Broker {
   #giveUp(group: Group, messages: Message[]): void {
     this.#deadLetter(group, messages);
     if (group.declared.deadLetterTopic) return;
-    for (const { json } of messages) {
-      const event = JSON.parse(json) as CloudEvent;
+    for (const message of messages) {
+      const event = eventOf(message) ?? (message.json as unknown as CloudEvent);
       this.lost.push({ appId: group.appId, topic: group.declared.topic, event });
     }
   }
@@ -262,6 +267,32 @@ export class Broker {
       return null;
     }
   }
+}
+
+function eventOf({ json }: Message): CloudEvent | undefined {
+  try {
+    return JSON.parse(json) as CloudEvent;
+  } catch {
+    return undefined;
+  }
+}
+
+const isRaw = ({ metadata }: Declared): boolean => metadata?.rawPayload === "true";
+
+/** A message as daprd delivers it to a subscription with `rawPayload`: inside an event that it makes up. */
+function wrapped({ key, json }: Message, { topic, pubsubname }: Declared): Message {
+  const bytes = new TextEncoder().encode(json);
+  const event = {
+    specversion: "1.0",
+    id: crypto.randomUUID(),
+    source: "Dapr",
+    type: "com.dapr.event.sent",
+    datacontenttype: "application/octet-stream",
+    topic,
+    pubsubname,
+    data_base64: btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join("")),
+  };
+  return { key, json: JSON.stringify(event) };
 }
 
 const pathOf = ({ routes, route }: Declared): string | undefined => routes?.default ?? route;

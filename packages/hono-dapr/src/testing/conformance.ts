@@ -30,6 +30,8 @@ export interface World {
   start(appId: string, build: (sidecar: Sidecar) => App, open?: string): Promise<Sidecar>;
   /** A sidecar of the app with other credentials, for what is to be refused. */
   withToken(appId: string, apiToken: string): Sidecar;
+  /** Puts a text into a topic as it is, as a publisher that is no Dapr app may. */
+  put(topic: string, text: string): Promise<void>;
   /** What the app answers to a request that did not come through its sidecar. */
   around(appId: string, path: string, init?: RequestInit): Promise<Response>;
   /** Lets so many milliseconds pass. */
@@ -285,6 +287,17 @@ export function conformance(name: string, open: () => Promise<World>, runner: Ru
             expect(reasonsOf(id)).toContain("The data does not fit: no such thing");
             expect(attempts(id)).toBe(0);
           }
+        });
+      }
+
+      for (const topic of ["single", "bulk"]) {
+        test(`that are no JSON are a dead letter with their text (${topic})`, async () => {
+          const text = `no JSON at all, é ${topic}`;
+          await world.put(topic, text);
+          await eventually("the letter comes", () => letters.some(({ event }) => event.data === text));
+          const later = (topic === "single" ? Single : Bulk).of({});
+          await caller.publishEvents(topic, [later]);
+          await eventually("others are handled all the same", () => attempts(later.id) === 1);
         });
       }
 

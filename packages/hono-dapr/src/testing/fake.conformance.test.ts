@@ -20,6 +20,7 @@ async function openFake(): Promise<World> {
     },
     withToken: (appId, apiToken) =>
       dapr({ appId, apiToken, endpoint: `http://${appId}.sidecar`, fetch: fake.fetch(appId) }),
+    put: async (topic, text) => fake.put(topic, text),
     around: async (appId, path, init) =>
       (await apps.get(appId)?.fetch(new Request(`http://127.0.0.1${path}`, init))) ??
       new Response(null, { status: 502 }),

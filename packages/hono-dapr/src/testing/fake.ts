@@ -59,6 +59,8 @@ export interface FakeSidecar {
   settle(): Promise<void>;
   /** All that was published to a topic, the dead letters among them, in order. */
   events(topic: string, pubsub?: string): CloudEvent[];
+  /** Puts a text into a topic as it is, as a publisher that is no Dapr app may. */
+  put(topic: string, text: string, pubsub?: string): void;
   /** Events that were given up without dead letters. */
   readonly lost: readonly Lost[];
   /** The time of the sidecars: retries, expiry, jobs. */
@@ -201,6 +203,7 @@ export function fakeSidecar(options: FakeOptions = {}): FakeSidecar {
       await work.settle();
     },
     settle: () => work.settle(),
+    put: (topic, text, pubsub = pubsubs[0] ?? "pubsub") => broker.append(pubsub, topic, text),
     events: (topic, pubsub = pubsubs[0] ?? "pubsub") => broker.events(pubsub, topic),
     lost: broker.lost,
     clock,

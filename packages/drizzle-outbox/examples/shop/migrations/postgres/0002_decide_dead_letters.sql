@@ -1,0 +1,5 @@
+ALTER TABLE "outbox_dead_letters" ADD COLUMN "status" text DEFAULT 'dead' NOT NULL;
+--> statement-breakpoint
+ALTER TABLE "outbox_dead_letters" ADD COLUMN "version" bigint DEFAULT 1 NOT NULL;
+--> statement-breakpoint
+ALTER TABLE "outbox_dead_letters" ADD COLUMN "history" text DEFAULT '[]' NOT NULL;
