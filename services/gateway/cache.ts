@@ -68,7 +68,11 @@ export class EdgeCache {
   /** A copy that holds right now. */
   fresh(key: string): Found | undefined {
     const copy = this.#copies.get(key);
-    return copy !== undefined && copy.holdsUntil > this.#now() ? this.#found(copy, "hit") : undefined;
+    const now = this.#now();
+    // One from the future is from before the clock was set back.
+    return copy !== undefined && copy.holdsUntil > now && copy.at <= now
+      ? this.#found(copy, "hit")
+      : undefined;
   }
 
   /**

@@ -13,5 +13,13 @@ export const StockReserved = event("inventory", "stock.reserved", ofOrder);
 export const StockReleased = event("inventory", "stock.released", ofOrder);
 export const StockAdjusted = event("inventory", "stock.adjusted", v.object({ sku: v.string() }));
 
+/** Which dead letters are to be replayed: all, or those of a service, a topic, a type, or from before a time. */
+export const DeadLetterReplay = v.strictObject({
+  service: v.optional(v.string()),
+  topic: v.optional(v.string()),
+  type: v.optional(v.string()),
+  before: v.optional(v.string()),
+});
+
 /** Nothing is published. */
 export const publishes = [];

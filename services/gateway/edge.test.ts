@@ -132,6 +132,22 @@ describe("what goes through", () => {
     expect(headers.get("dapr-api-token")).not.toBe("mine");
   });
 
+  test("a request that is too long for a service is the client's mistake", async () => {
+    answer = () => new Response(null, { status: 431 });
+    const refused = await app.edge("/api/orders", { scopes: ["orders:manage"] });
+    expect(refused.status).toBe(431);
+    expect(await refused.json()).toMatchObject({ code: "headers-too-large" });
+  });
+
+  test("a header that no sidecar could carry is refused, and nothing is sent on", async () => {
+    for (const name of ["order-key", "accept-language", "idempotency-key", "host"]) {
+      const refused = await app.edge("/api/orders", { headers: { [name]: "caf\u00e9" } });
+      expect(refused.status).toBe(400);
+      expect(await refused.json()).toMatchObject({ code: "invalid-header" });
+    }
+    expect(got).toEqual([]);
+  });
+
   test("comes back as the service said it, without what is the sidecar's", async () => {
     answer = () =>
       Response.json(
@@ -486,6 +502,108 @@ describe("limits", () => {
     });
     expect((await open.edge("/api/products")).headers.get("ratelimit")).toBeNull();
     await open.stop();
+  });
+});
+
+describe("more than a service can take", () => {
+  /** A gateway before services that answer nothing until they are let go. */
+  async function stuck() {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const one = await testService(service, { folder: import.meta.dir, others: invoked });
+    await one.edge("/api/products/A");
+    answer = async (request) => {
+      if (request.path !== "/ready") await promise;
+      return answersOf(request);
+    };
+    return { one, letGo: resolve };
+  }
+  const statuses = async (asked: Promise<Response>[]): Promise<Record<number, number>> => {
+    const all = (await Promise.all(asked)).map(({ status }) => status);
+    return Object.fromEntries(
+      [...Map.groupBy(all, (status) => status)].map(([of, some]) => [of, some.length]),
+    );
+  };
+
+  test("is refused soon, with the time to come back; what was let through is answered", async () => {
+    const { one, letGo } = await stuck();
+    const ask = () => one.edge("/api/orders", { method: "POST", body: {} });
+    const asked = Array.from({ length: 2_000 }, ask);
+    const refused = asked.slice(1_064);
+    expect(await statuses(refused)).toEqual({ 503: 936 });
+    const problem = await (refused[0] as Promise<Response>);
+    expect(problem.headers.get("content-type")).toBe("application/problem+json");
+    expect(problem.headers.get("retry-after")).toMatch(/^[123]$/);
+    expect(await problem.json()).toMatchObject({ code: "overloaded", instance: "/api/orders" });
+
+    const metrics = await (await one.edge("/metrics")).text();
+    expect(metrics).toMatch(/souk_gateway_under_way\{to="orders",service="gateway"\} 64/);
+    const figure = (name: string) => Number(new RegExp(`${name}{to="orders",.*} (\\d+)`).exec(metrics)?.[1]);
+    // On a slow machine some may have waited too long by now.
+    expect(figure("souk_gateway_waiting") + figure("souk_gateway_refused_total")).toBe(1_936);
+    expect(figure("souk_gateway_refused_total")).toBeGreaterThanOrEqual(936);
+
+    // The way to the others, what is in the cache, and what the gateway says of itself stay open.
+    expect((await one.edge("/api/products/A")).headers.get("cache-status")).toContain("hit");
+    for (const path of ["/", "/health", "/ready", "/metrics"])
+      expect((await one.edge(path)).status).toBe(200);
+    letGo();
+    const ends = await statuses(asked);
+    expect((ends[200] ?? 0) + (ends[503] ?? 0)).toBe(2_000);
+    expect(ends[200]).toBeGreaterThanOrEqual(64);
+    expect((await ask()).status).toBe(200);
+    await one.stop();
+  });
+
+  test("a read whose copy is old gets that copy", async () => {
+    const now = Date.now;
+    let ahead = 0;
+    Date.now = () => now() + ahead;
+    const { one, letGo } = await stuck();
+    const flood = Array.from({ length: 1_064 }, (_, i) => one.edge(`/api/products/${i}`));
+    try {
+      ahead = 11_000;
+      const response = await one.edge("/api/products/A");
+      expect([response.status, response.headers.get("cache-status")]).toEqual([
+        200,
+        "edge; hit; detail=outage",
+      ]);
+    } finally {
+      Date.now = now;
+    }
+    letGo();
+    await Promise.all(flood);
+    await one.stop();
+  });
+
+  test("bodies that go on as they come have few places, and no queue", async () => {
+    const { one, letGo } = await stuck();
+    const send = () =>
+      one.edge("/api/products/import", {
+        method: "POST",
+        body: new Blob(["x".repeat(70_000)]).stream(),
+        headers: { "content-type": "application/x-ndjson" },
+      });
+    const first = Array.from({ length: 16 }, send);
+    expect((await send()).status).toBe(503);
+    letGo();
+    expect(await statuses(first)).toEqual({ 200: 16 });
+    expect((await send()).status).toBe(200);
+    await one.stop();
+  });
+
+  test("who follows an order has a place for as long as they listen", async () => {
+    const env = { BUN_CONFIG_MAX_HTTP_REQUESTS: "400" };
+    const one = await testService(service, { folder: import.meta.dir, others: invoked, env });
+    answer = () => new Response(new ReadableStream({}), { headers: { "content-type": "text/event-stream" } });
+    const follow = () => one.edge("/api/orders/1/events");
+    const places = await Promise.all(Array.from({ length: 100 }, follow));
+    expect((await follow()).status).toBe(503);
+    await places[7]?.body?.cancel();
+    expect((await follow()).status).toBe(200);
+    expect((await follow()).status).toBe(503);
+    answer = answersOf;
+    expect((await one.edge("/api/orders/1")).status).toBe(200);
+    await one.stop();
   });
 });
 

@@ -1,8 +1,10 @@
-import { type Config, type Env, integer, isCurrent, type Kit, Problem, router } from "chassis";
+import { type Config, type Env, integer, isCurrent, type Kit, type Measures, Problem, router } from "chassis";
 import type { Context, MiddlewareHandler } from "hono";
 import { EdgeCache, type Found } from "./cache.ts";
+import { deadLetterPaths, deadLetters } from "./dead-letters.ts";
 import { forward, forwardWhole, passBack } from "./forward.ts";
 import { home, pagePolicy } from "./home.ts";
+import { Lanes } from "./lanes.ts";
 import { network, SlidingWindow } from "./limiter.ts";
 import { asked } from "./paths.ts";
 import { Readiness } from "./readiness.ts";
@@ -12,6 +14,7 @@ import { behind, type Way, ways } from "./ways.ts";
 export interface Memory {
   cache: EdgeCache;
   readiness: Readiness;
+  lanes: Lanes;
   /** Shares of callers with a token, and of addresses without; absent where nothing is limited. */
   limits: { token?: SlidingWindow; guest?: SlidingWindow };
 }
@@ -21,6 +24,10 @@ type E = Env<Memory>;
 const minute = 60_000;
 // Far above what one shop's clients ask for; a deployment sets its own.
 const generous = 1_000_000;
+/** Milliseconds in which a service should answer: beyond it, no more are let through to it at once. */
+const answersWithin = 250;
+/** What Bun has open at once where nothing else is said; what is more waits, whoever it is for. */
+const bunsConnections = 256;
 
 export function memory(config: Config): Memory {
   const window = (name: string): SlidingWindow | undefined => {
@@ -30,12 +37,49 @@ export function memory(config: Config): Memory {
   return {
     cache: new EdgeCache(),
     readiness: new Readiness(),
+    lanes: new Lanes(
+      integer(config, "LATENCY_OBJECTIVE_MS", answersWithin),
+      integer(config, "BUN_CONFIG_MAX_HTTP_REQUESTS", bunsConnections),
+    ),
     limits: { token: window("RATE_LIMIT_TOKEN"), guest: window("RATE_LIMIT_GUEST") },
   };
 }
 
 export const bodyLimits = Object.fromEntries(ways.flatMap(({ path, most }) => (most ? [[path, most]] : [])));
 export const ownCredentials = ways.filter((way) => way.ownCredentials).map(({ path }) => path);
+
+/** What the gateway tells of itself: how busy each service is. */
+export const measures: Measures<Memory> = {
+  souk_gateway_limit: {
+    help: "Requests that may be under way at a service at once, as it answers now",
+    label: "to",
+    read: ({ store }) => store.lanes.figures(({ ordinary }) => ordinary.limit.value),
+  },
+  souk_gateway_under_way: {
+    help: "Requests under way at a service",
+    label: "to",
+    read: ({ store }) =>
+      store.lanes.figures(
+        ({ ordinary, streamed, followers }) => ordinary.underWay + streamed.taken + followers.taken,
+      ),
+  },
+  souk_gateway_waiting: {
+    help: "Requests that wait for their turn",
+    label: "to",
+    read: ({ store }) => store.lanes.figures(({ ordinary }) => ordinary.waiting),
+  },
+  souk_gateway_lag_seconds: {
+    help: "How late the gateway is with its own work",
+    label: "of",
+    read: ({ store }) => ({ "event loop": store.lanes.lag.value / 1_000 }),
+  },
+  souk_gateway_refused_total: {
+    help: "Requests refused because a service had too much to do",
+    label: "to",
+    counts: true,
+    read: ({ store }) => store.lanes.figures(({ refused }) => refused),
+  },
+};
 
 /** Readiness: every service behind the gateway, and the broker. */
 export const checks = Object.fromEntries(
@@ -142,13 +186,14 @@ function fromCache(c: Context<E>, { status, headers: given, body, tag, how, age 
 export const edge = router<Memory>();
 edge.use(limited);
 edge.get("/", front);
+edge.route("/", deadLetters);
 for (const way of ways) {
   const go = onTheWay(way);
   // Hono answers HEAD by GET.
   for (const method of way.methods) edge.on(method, way.path, go);
 }
 for (const [path, methods] of Map.groupBy(
-  [...ways, { path: "/", methods: ["GET" as const] }],
+  [...ways, ...deadLetterPaths, { path: "/", methods: ["GET" as const] }],
   ({ path }) => path,
 )) {
   // A path that another one covers leaves the refusal to that one.

@@ -1,14 +1,13 @@
 import { type Env, Problem } from "chassis";
 import type { Context } from "hono";
 import { InvocationAborted, InvocationTimeout, SidecarUnreachable } from "hono-dapr";
+import { bodyOf, untilRead } from "./bodies.ts";
 import type { Answer } from "./cache.ts";
+import type { Lanes } from "./lanes.ts";
 import type { Way } from "./ways.ts";
 
 // Reads take milliseconds; a change may have to wait for its turn.
 const patience = { reading: 10_000, changing: 15_000 };
-/** Bodies of at most so many bytes are read before they are sent on: cheaper than a stream, and they are small. */
-const small = 64 * 1024;
-
 const passedOn = [
   "authorization",
   "idempotency-key",
@@ -50,6 +49,8 @@ export interface Onward {
   target: string;
   /** Headers besides those that every request carries on. */
   headers?: Record<string, string>;
+  /** What is sent in the place of the client's body: JSON. */
+  body?: string;
   /** Sends no header of the client's but what the answer cannot depend on. */
   anonymous?: boolean;
 }
@@ -57,34 +58,55 @@ export interface Onward {
 /**
  * Sends a request to the service that a way leads to, and gives its answer as it is. It is sent once, whatever
  * happens: a POST that got no answer may have had its effect.
- * @throws {Problem} 503 when the service cannot be reached, 504 when it does not answer in time, 502 when what
- * answers is not the service
+ * @throws {Problem} 400 for a header that cannot be sent on, 503 when the service cannot be reached or has too much
+ * to do, 504 when it does not answer in time, 502 when what answers is not the service
  */
-export async function forward<S>(
+export async function forward<S extends { lanes: Lanes }>(
   c: Context<Env<S>>,
   way: Way,
-  { target, headers, anonymous }: Onward,
+  { target, headers, anonymous, body: given }: Onward,
 ): Promise<Response> {
   const { kit } = c.var;
   const reading = c.req.method === "GET" || c.req.method === "HEAD";
+  const carried = { ...headersOnward(c, way, anonymous), ...headers };
+  // Before its turn: a client that takes its time must not take up anybody's.
+  const body = reading ? undefined : (given ?? (await bodyOf(c.req.raw)));
+  const streams = body instanceof ReadableStream;
+  const turn = await kit.store.lanes.enter({
+    way,
+    method: c.req.method,
+    streams,
+    // What others may be waiting for as well is asked for whoever is left.
+    ...(anonymous ? {} : { gone: () => c.req.raw.signal.aborted }),
+  });
+  const sent = performance.now();
+  // What may take its time says nothing about how busy the service is; nor does what we are late with ourselves.
+  const took = () =>
+    way.patience === undefined
+      ? Math.max(0, performance.now() - sent - kit.store.lanes.lag.value)
+      : undefined;
   try {
     const limit = way.patience ?? (reading ? patience.reading : patience.changing);
     const answer = await kit.sidecar.fetch(`http://${way.service}${target}`, {
       method: reading ? "GET" : c.req.method,
-      headers: { ...headersOnward(c, way, anonymous), ...headers },
-      body: reading ? undefined : await bodyOf(c.req.raw),
+      headers: carried,
+      body,
       timeout: limit,
       // Who stops listening must not leave a stream open behind them; anything shorter ends by itself.
       ...(way.follows ? { signal: c.req.raw.signal } : {}),
     });
     if (answer.status >= 400) await refuseSidecars(answer, way);
+    if (way.follows) return untilRead(answer, turn.over);
+    turn.over(took());
     return answer;
   } catch (error) {
     kit.log.warn(
       { service: way.service, trace: c.var.trace, err: String(error) },
       "a service did not answer",
     );
-    throw problemOf(error, way, reading);
+    const problem = problemOf(error, way, reading);
+    turn.over(problem instanceof Problem && problem.status === 504 ? took() : undefined);
+    throw problem;
   }
 }
 
@@ -92,7 +114,11 @@ export async function forward<S>(
  * As {@link forward}, for an answer that is wanted as a whole.
  * @throws {Problem} also when the answer breaks off or does not come to an end in time
  */
-export async function forwardWhole<S>(c: Context<Env<S>>, way: Way, onward: Onward): Promise<Answer> {
+export async function forwardWhole<S extends { lanes: Lanes }>(
+  c: Context<Env<S>>,
+  way: Way,
+  onward: Onward,
+): Promise<Answer> {
   const answer = await forward(c, way, onward);
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
@@ -133,20 +159,26 @@ function headersOnward<S>(c: Context<Env<S>>, way: Way, anonymous = false): Reco
   if (anonymous) return sent;
   for (const name of passedOn) {
     const value = headers.get(name);
-    if (value !== null) sent[name] = value;
+    if (value !== null) sent[name] = plain(name, value);
   }
   const { publicUrl } = c.var.kit.config;
   sent["x-forwarded-proto"] = publicUrl.startsWith("https:") ? "https" : "http";
-  sent["x-forwarded-host"] = headers.get("host") ?? new URL(publicUrl).host;
+  sent["x-forwarded-host"] = plain("host", headers.get("host") ?? new URL(publicUrl).host);
   // What the client says about that is not believed: there is no proxy before this one that we know of.
   if (c.env?.ip) sent["x-forwarded-for"] = c.env.ip;
   return sent;
 }
 
-async function bodyOf(request: Request): Promise<RequestInit["body"]> {
-  const length = request.headers.get("content-length");
-  if (length === null || Number(length) > small) return request.body ?? undefined;
-  return length === "0" ? undefined : request.arrayBuffer();
+/**
+ * Between sidecars headers are ASCII (gRPC metadata): anything else would look like a service that is away.
+ * @throws {Problem} 400
+ */
+function plain(name: string, value: string): string {
+  if (/^[\t -~]*$/.test(value)) return value;
+  throw new Problem(400, {
+    code: "invalid-header",
+    detail: `The header ${name} may hold nothing but printable ASCII characters`,
+  });
 }
 
 /** A sidecar answers in place of a service that it cannot reach; what it says is not for clients. */
@@ -191,6 +223,13 @@ function problemOf(error: unknown, way: Way, reading: boolean): unknown {
   if (error instanceof InvocationAborted)
     return new Problem(503, { code: "aborted", detail: "The client went away" });
   if (error instanceof SidecarRefused) {
+    // On the way inside a request grows by some headers; one that was just short enough here is too long there.
+    if (error.status === 431) {
+      return new Problem(431, {
+        code: "headers-too-large",
+        detail: "The address and the headers are too long together",
+      });
+    }
     if (/timeout|deadline exceeded/i.test(error.message)) return timedOut(way, unsure);
     if (/ERR_DIRECT_INVOKE|ERR_HEALTH_NOT_READY/.test(error.message) && error.status >= 500)
       return unavailable(way, unsure);

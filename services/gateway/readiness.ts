@@ -19,7 +19,7 @@ export class Readiness {
   /** Every service behind the gateway, and the broker as they see it. */
   states<S>(kit: Pick<Kit<S>, "sidecar" | "now">): Promise<State[]> {
     const now = kit.now();
-    if (this.#last === undefined || now - this.#last.at >= holdsFor)
+    if (this.#last === undefined || Math.abs(now - this.#last.at) >= holdsFor)
       this.#last = { states: ask(kit), at: now };
     return this.#last.states;
   }

@@ -1,5 +1,14 @@
 import { router, service } from "chassis";
-import { bodyLimits, checks, edge, edgeMiddleware, type Memory, memory, ownCredentials } from "./edge.ts";
+import {
+  bodyLimits,
+  checks,
+  edge,
+  edgeMiddleware,
+  type Memory,
+  measures,
+  memory,
+  ownCredentials,
+} from "./edge.ts";
 import { reactions } from "./reactions.ts";
 
 export default service<Memory>({
@@ -11,6 +20,7 @@ export default service<Memory>({
   edgeMiddleware,
   reactions,
   checks,
+  measures,
   bodyLimits,
   ownCredentials,
 });

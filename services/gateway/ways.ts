@@ -25,6 +25,8 @@ export interface Way {
   ownCredentials?: boolean;
   /** The answer goes on for as long as the client listens. */
   follows?: boolean;
+  /** What begins something new by this, and waits behind what finishes something when the service is busy. */
+  begins?: Method[];
 }
 
 const everything = (tags: (id: string) => Tag[]) => ({ for: "everyone" as const, tags });
@@ -80,7 +82,7 @@ export const ways: Way[] = [
     changes: (sku) => [ofStock(sku)],
   },
 
-  { path: "/api/orders", service: "orders", methods: ["GET", "POST"] },
+  { path: "/api/orders", service: "orders", methods: ["GET", "POST"], begins: ["POST"] },
   { path: "/api/orders/:id", service: "orders", methods: ["GET"] },
   { path: "/api/orders/:id/events", service: "orders", methods: ["GET"], follows: true },
   { path: "/api/orders/:id/cancel", service: "orders", methods: ["POST"] },

@@ -29,6 +29,14 @@ export const Jwks = v.object({
   ),
 });
 
+/** RFC 6749, section 4.4.2; the client may also show its secret in the Authorization header. */
+export const TokenRequest = v.object({
+  grant_type: v.literal("client_credentials"),
+  scope: v.optional(v.string()),
+  client_id: v.optional(v.string()),
+  client_secret: v.optional(v.string()),
+});
+
 /** RFC 6749, section 5.1. */
 export const Token = v.object({
   access_token: v.string(),

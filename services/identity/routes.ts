@@ -1,5 +1,5 @@
 import { cacheable, problems, router, says } from "chassis";
-import { Discovery, Jwks, Token, TokenRefusal } from "./contracts.ts";
+import { Discovery, Jwks, Token, TokenRefusal, TokenRequest } from "./contracts.ts";
 import { issuerOf } from "./provider/issuer.ts";
 import type { Store } from "./store.ts";
 
@@ -18,11 +18,10 @@ export const routes = router<Store>()
   )
   .post(
     "/token",
-    says("Get an access token with a client's id and secret", {
-      200: Token,
-      400: TokenRefusal,
-      401: TokenRefusal,
-      ...problems(413, 503),
-    }),
+    says(
+      "Get an access token with a client's id and secret",
+      { 200: Token, 400: TokenRefusal, 401: TokenRefusal, ...problems(413, 503) },
+      { "application/x-www-form-urlencoded": TokenRequest },
+    ),
     async (c) => issuerOf(c.var.kit).answer(c.req.raw),
   );

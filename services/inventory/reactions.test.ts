@@ -153,18 +153,16 @@ describe("an order", () => {
     expect(await ofOrders()).toHaveLength(1);
   });
 
-  test("of a thousand lines is reserved quickly, and given back", async () => {
+  test("of a thousand lines is reserved, and given back", async () => {
     const skus = Array.from({ length: 1_000 }, (_, i) => `S${i}`);
     await shop.deliverAll(
       ProductStocked,
       skus.map((sku) => ({ sku, onHand: 5 })),
     );
-    const started = performance.now();
     await placed("o-1", ...skus.map((sku) => line(sku, 5)));
     await placed("o-2", ...skus.map((sku) => line(sku, 1)));
     await aborting("o-1");
     await placed("o-3", ...skus.map((sku) => line(sku, 2)));
-    expect(performance.now() - started).toBeLessThan(2_000);
     expect((await ofOrders()).map(({ type, subject }) => [subject, type])).toEqual([
       ["o-1", "stock.reserved"],
       ["o-2", "stock.refused"],
@@ -227,12 +225,10 @@ describe("an order that is taken back", () => {
 describe("many at once", () => {
   test("100 orders for 10 pieces in one batch: exactly 10 are reserved", async () => {
     await stocked("A", 10);
-    const started = performance.now();
     const answers = await shop.deliverAll(
       OrderPlaced,
       Array.from({ length: 100 }, (_, i) => ({ orderId: `o-${i}`, lines: [line("A", 1)] })),
     );
-    expect(performance.now() - started).toBeLessThan(500);
     expect(answers).toEqual(Array.from({ length: 100 }, () => "SUCCESS"));
     const events = await ofOrders();
     expect(events.filter(({ type }) => type === "stock.reserved")).toHaveLength(10);

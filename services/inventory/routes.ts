@@ -55,7 +55,7 @@ export const routes = router<Store>()
   )
   .put(
     "/stock/:sku",
-    says("Set what is on hand", { 200: StaffStock, ...problems(400, 401, 403, 404, 409, 412, 428) }),
+    says("Set what is on hand", { 200: StaffStock, ...problems(400, 401, 403, 404, 409, 412, 415, 428) }),
     allow("inventory:write"),
     body(NewLevel),
     async (c) => {

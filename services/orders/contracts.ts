@@ -1,3 +1,4 @@
+import { line } from "chassis";
 import { event } from "hono-dapr";
 import * as v from "valibot";
 
@@ -8,16 +9,16 @@ export const Money = v.strictObject({
   currency: v.pipe(v.string(), v.regex(/^[A-Z]{3}$/, "an ISO 4217 code such as GBP")),
 });
 
-// Printable characters, spaces only inside; no lone surrogates, which no encoding carries.
+// Printable: no control character, no half of a surrogate pair, nothing that breaks a line or turns the reading
+// direction. Spaces only inside.
 export const Sku = v.pipe(
   v.string(),
   v.regex(
-    /^(?!\s)[ -~\u00a0-\ud7ff\ue000-\uffff]{1,64}(?<!\s)$/,
+    /^(?!\s)[^\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Bidi_C}]{1,64}(?<!\s)$/u,
     "1 to 64 printable characters, spaces only inside",
   ),
 );
 
-const text = (max: number) => v.pipe(v.string(), v.trim(), v.minLength(1), v.maxLength(max));
 const Country = v.pipe(v.string(), v.regex(/^[A-Z]{2}$/, "an ISO 3166-1 alpha-2 code such as GB"));
 const Kind = v.picklist(["physical", "service"]);
 const Reason = v.picklist(["out-of-stock", "payment-declined", "timed-out"]);
@@ -27,7 +28,7 @@ const orderId = v.string();
 // ── HTTP ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 export const NewOrder = v.strictObject({
-  cartId: v.optional(text(100)),
+  cartId: v.optional(line(100)),
   lines: v.optional(
     v.pipe(
       v.array(
@@ -41,18 +42,18 @@ export const NewOrder = v.strictObject({
       v.maxLength(1_000),
     ),
   ),
-  customer: v.strictObject({ email: v.pipe(v.string(), v.email(), v.maxLength(254)), name: text(200) }),
+  customer: v.strictObject({ email: v.pipe(v.string(), v.email(), v.maxLength(254)), name: line(200) }),
   shippingAddress: v.strictObject({
-    name: text(200),
-    line1: text(200),
-    line2: v.optional(text(200)),
-    city: text(200),
-    postcode: v.optional(text(32)),
+    name: line(200),
+    line1: line(200),
+    line2: v.optional(line(200)),
+    city: line(200),
+    postcode: v.optional(line(32)),
     country: Country,
   }),
-  shippingMethod: v.optional(text(64)),
-  payment: v.strictObject({ method: v.picklist(["test", "stripe"]), token: text(255) }),
-  reference: v.optional(text(100)),
+  shippingMethod: v.optional(line(64)),
+  payment: v.strictObject({ method: v.picklist(["test", "stripe"]), token: line(255) }),
+  reference: v.optional(line(100)),
 });
 
 export type NewOrder = v.InferOutput<typeof NewOrder>;
@@ -60,9 +61,9 @@ export type NewOrder = v.InferOutput<typeof NewOrder>;
 export const OrderQuery = v.strictObject({
   limit: v.optional(v.string()),
   cursor: v.optional(v.string()),
-  customer: v.optional(text(254)),
+  customer: v.optional(line(254)),
   status: v.optional(Status),
-  reference: v.optional(text(100)),
+  reference: v.optional(line(100)),
 });
 
 export const OrderView = v.object({
@@ -118,14 +119,14 @@ export const OrderAborting = event(
 export const OrderRejected = event("orders", "order.rejected", v.object({ orderId, reason: Reason }));
 export const OrderCancelled = event("orders", "order.cancelled", v.object({ orderId }));
 
-const line = {
+const six = {
   sku: "85123A",
   quantity: 6,
   unitPrice: { amount: 255, currency: "GBP" },
   kind: "physical" as const,
 };
 const total = { amount: 1530, currency: "GBP" };
-const placed = { orderId: "o-1", reference: "536365", total, country: "GB", lines: [line] };
+const placed = { orderId: "o-1", reference: "536365", total, country: "GB", lines: [six] };
 
 /** Everything published here, each with an example that consumers check themselves against. */
 export const publishes = [

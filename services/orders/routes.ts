@@ -28,9 +28,9 @@ const deadlineAfter = 15 * 60_000;
 export const routes = router<Store>()
   .post(
     "/orders",
-    says("Place an order", { 202: OrderView, ...problems(400, 403, 409, 422) }),
+    says("Place an order", { 202: OrderView, ...problems(400, 403, 409, 415, 422) }),
     body(NewOrder),
-    idempotent(),
+    idempotent({ guest: async (c) => (await c.req.json<NewOrder>()).customer.email.toLowerCase() }),
     async (c) => {
       const {
         cartId: _,
@@ -69,7 +69,7 @@ export const routes = router<Store>()
     "/orders",
     says("List orders, newest first: one's own, or all with orders:manage", {
       200: OrderList,
-      ...problems(400),
+      ...problems(400, 403),
     }),
     allow("orders:read", "orders:manage"),
     query(OrderQuery),
@@ -100,8 +100,8 @@ export const routes = router<Store>()
   })
   .post(
     "/orders/:id/cancel",
-    says("Cancel an order before it ships", { 202: OrderView, ...problems(401, 404, 409) }),
-    idempotent(),
+    says("Cancel an order before it ships", { 202: OrderView, ...problems(400, 404, 409) }),
+    idempotent({ guest: (c) => c.req.header("order-key") ?? "" }),
     async (c) => {
       const { store, now } = c.var.kit;
       return transact(c, async () => {

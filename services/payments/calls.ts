@@ -25,7 +25,9 @@ export function dueCall(payment: Payment | undefined): Call | undefined {
     case "voiding":
       return { key: `${orderId}:void`, orderId, method: payment.method, operation: "void" };
     case "refunding": {
-      const [{ number, amount }] = payment.pending;
+      const [{ number, amount: asked }] = payment.pending;
+      // The refunds before it may have turned out to be larger than we asked for.
+      const amount = Math.min(asked, payment.captured - payment.refunded);
       const key = `${orderId}:refund:${number}`;
       return { key, orderId, method: payment.method, operation: "refund", amount: money(amount), number };
     }

@@ -1,3 +1,4 @@
+import { lines } from "chassis";
 import { event } from "hono-dapr";
 import * as v from "valibot";
 
@@ -28,7 +29,7 @@ export const NewRefund = v.strictObject({
   amount: v.optional(
     v.strictObject({ amount: v.pipe(v.number(), v.safeInteger(), v.minValue(1)), currency }),
   ),
-  reason: v.optional(v.pipe(v.string(), v.trim(), v.minLength(1), v.maxLength(500))),
+  reason: v.optional(lines(500)),
 });
 
 /** `authorised` is what the provider has approved and not voided. A refund that is under way is not in `refunded` yet. */
@@ -91,3 +92,12 @@ export const OrderReserved = event(
   v.object({ orderId, total: Money, payment: v.object({ method: v.string(), token: v.string() }) }),
 );
 export const OrderAborting = event("orders", "order.aborting", v.object({ orderId }));
+
+// ── Kept for later ──────────────────────────────────────────────────────────────────────────────────────────
+
+/** The job that comes first after a restore from a backup: when that was taken, and how far the review has come. */
+export const Restored = v.object({
+  takenAt: v.number(),
+  method: v.optional(v.string()),
+  after: v.optional(v.string()),
+});

@@ -17,6 +17,16 @@ export function evolve(payment: Payment | undefined, event: PaymentEvent): Payme
         token,
       };
     }
+    case "found": {
+      const { orderId, total, method } = event;
+      const facts = { ...(payment ?? begin(orderId, total)), total, authorised: total.amount };
+      return {
+        ...reached(facts, event, "authorised", total.amount, "found at the provider"),
+        wanted: "undo",
+        status: "authorised",
+        method,
+      };
+    }
   }
   if (payment === undefined || payment.status === "closed") {
     if (payment && event.type === "nothing-held") return { ...payment, version: payment.version + 1 };
@@ -32,7 +42,12 @@ export function evolve(payment: Payment | undefined, event: PaymentEvent): Payme
       return { ...known(payment, event, amount), status: "authorised", authorised: amount };
     }
     case "declined":
-      return { ...known(payment, event, undefined, event.reason), status: "declined", reason: event.reason };
+      return {
+        ...known(payment, event, undefined, event.reason),
+        status: "declined",
+        reason: event.reason,
+        authorised: 0,
+      };
     case "capturing":
     case "voiding":
       return { ...known(payment, event), status: event.type };

@@ -83,7 +83,7 @@ function provider(manner: Manner) {
         case "refund":
           once(key, "refund", call.amount.amount);
           expect(sum("refund")).toBeLessThanOrEqual(sum("capture"));
-          return { type: "refunded", number: call.number };
+          return { type: "refunded", number: call.number, amount: call.amount.amount };
         default:
           return call satisfies never;
       }

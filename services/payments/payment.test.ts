@@ -1,7 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { decider } from "chassis/testing";
+import { dueCall } from "./calls.ts";
 import { evolve } from "./evolve.ts";
 import { type Command, decide, held, type PaymentEvent } from "./payment.ts";
+import type { Statement } from "./reconcile.ts";
 
 const at = 1_000;
 const orderId = "o-1";
@@ -60,27 +62,27 @@ describe("every state × every command", () => {
     declined: { type: "declined", at, reason: "timed-out" },
     captured: { type: "captured", at },
     voided: { type: "voided", at },
-    refunded: { type: "refunded", at, number: 1 },
+    refunded: { type: "refunded", at, number: 1, amount: 500 },
   };
 
   // ·: nothing happens. !: refused. The last five columns are what came of a call to the provider.
   const table = `
-                     | authorise   | abort              | refund             | authorised           | declined              | captured           | voided | refunded
-  none               | authorising | closed             | !nothing-captured  | ·                    | ·                     | ·                  | ·      | ·
-  closed             | ·           | nothing-held       | !nothing-captured  | ·                    | ·                     | ·                  | ·      | ·
-  authorising        | ·           | given-up           | !nothing-captured  | authorised capturing | declined              | ·                  | ·      | ·
-  … to undo          | ·           | ·                  | !nothing-captured  | authorised voiding   | declined nothing-held | ·                  | ·      | ·
-  authorised         | ·           | given-up voiding   | !nothing-captured  | ·                    | ·                     | ·                  | ·      | ·
-  capturing          | ·           | given-up           | !nothing-captured  | ·                    | ·                     | captured           | ·      | ·
-  capturing, to undo | ·           | ·                  | !nothing-captured  | ·                    | ·                     | captured refunding | ·      | ·
-  captured           | ·           | given-up refunding | refunding          | ·                    | ·                     | ·                  | ·      | ·
-  captured in part   | ·           | given-up refunding | refunding          | ·                    | ·                     | ·                  | ·      | ·
-  refunding          | ·           | given-up           | refunding          | ·                    | ·                     | ·                  | ·      | refunded
-  refunding, to undo | ·           | ·                  | refunding          | ·                    | ·                     | ·                  | ·      | refunded refunding
-  refunded           | ·           | nothing-held       | !nothing-to-refund | ·                    | ·                     | ·                  | ·      | ·
-  voiding            | ·           | ·                  | !nothing-captured  | ·                    | ·                     | ·                  | voided | ·
-  voided             | ·           | nothing-held       | !nothing-captured  | ·                    | ·                     | ·                  | ·      | ·
-  declined           | ·           | nothing-held       | !nothing-captured  | ·                    | ·                     | ·                  | ·      | ·`;
+                     | authorise   | abort              | refund             | authorised           | declined              | captured                     | voided                | refunded
+  none               | authorising | closed             | !nothing-captured  | ·                    | ·                     | ·                            | ·                     | ·
+  closed             | ·           | nothing-held       | !nothing-captured  | ·                    | ·                     | ·                            | ·                     | ·
+  authorising        | ·           | given-up           | !nothing-captured  | authorised capturing | declined              | ·                            | ·                     | ·
+  … to undo          | ·           | ·                  | !nothing-captured  | authorised voiding   | declined nothing-held | ·                            | ·                     | ·
+  authorised         | ·           | given-up voiding   | !nothing-captured  | ·                    | ·                     | ·                            | ·                     | ·
+  capturing          | ·           | given-up           | !nothing-captured  | ·                    | ·                     | captured                     | declined              | ·
+  capturing, to undo | ·           | ·                  | !nothing-captured  | ·                    | ·                     | captured refunding           | declined nothing-held | ·
+  captured           | ·           | given-up refunding | refunding          | ·                    | ·                     | ·                            | ·                     | ·
+  captured in part   | ·           | given-up refunding | refunding          | ·                    | ·                     | ·                            | ·                     | ·
+  refunding          | ·           | given-up           | refunding          | ·                    | ·                     | ·                            | ·                     | refunded
+  refunding, to undo | ·           | ·                  | refunding          | ·                    | ·                     | ·                            | ·                     | refunded refunding
+  refunded           | ·           | nothing-held       | !nothing-to-refund | ·                    | ·                     | ·                            | ·                     | ·
+  voiding            | ·           | ·                  | !nothing-captured  | ·                    | ·                     | capturing captured refunding | voided                | ·
+  voided             | ·           | nothing-held       | !nothing-captured  | ·                    | ·                     | ·                            | ·                     | ·
+  declined           | ·           | nothing-held       | !nothing-captured  | ·                    | ·                     | ·                            | ·                     | ·`;
   const [head = [], ...rows] = table
     .split("\n")
     .slice(1)
@@ -161,15 +163,85 @@ describe("a refund", () => {
 
   test("goes after the one before it", () => {
     given(...paid, refunding(1, 500), refunding(2, 30))
-      .when({ type: "refunded", at, number: 2 })
+      .when({ type: "refunded", at, number: 2, amount: 30 })
       .thenNothingHappened();
     given(...paid, refunding(1, 500), refunding(2, 30))
-      .when({ type: "refunded", at, number: 1 })
+      .when({ type: "refunded", at, number: 1, amount: 500 })
       .then(refunded(1, 500));
   });
 
   test("of nothing captured is refused", () => {
     given(authorising, authorised, capturing).when({ type: "refund", at }).thenRejected("nothing-captured");
+  });
+});
+
+describe("what the provider knows and we do not", () => {
+  const statement = (state: Statement["state"], ...amounts: number[]): Command => ({
+    type: "reconcile",
+    at,
+    orderId,
+    method: "test",
+    statement: { total, state, refunds: amounts.map((amount, index) => ({ number: index + 1, amount })) },
+  });
+  const found: PaymentEvent = { type: "found", at, orderId, total, method: "test" };
+  const closed: PaymentEvent = { type: "closed", at, orderId };
+  const untold: PaymentEvent = { type: "captured", at, untold: true };
+
+  test("of a payment that nobody asked for goes back", () => {
+    for (const before of [[], [closed]]) {
+      given(...before)
+        .when(statement("open"))
+        .then(found, { type: "voiding", at });
+      given(...before)
+        .when(statement("captured"))
+        .then(found, capturing, untold, refunding(1, 1_530));
+      given(...before)
+        .when(statement("captured", 30))
+        .then(found, capturing, untold, refunding(1, 30), refunded(1, 30), refunding(2, 1_500));
+      given(...before)
+        .when(statement("captured", 1_530))
+        .then(found, capturing, untold, refunding(1, 1_530), refunded(1, 1_530));
+      given(...before)
+        .when(statement("voided"))
+        .thenNothingHappened();
+      given(...before)
+        .when(statement("declined"))
+        .thenNothingHappened();
+    }
+  });
+
+  test("of refunds is taken over", () => {
+    given(...paid)
+      .when(statement("captured", 500))
+      .then(refunding(1, 500), refunded(1, 500));
+    given(...paid, refunding(1, 500), refunded(1, 500))
+      .when(statement("captured", 500, 1_030))
+      .then(refunding(2, 1_030), refunded(2, 1_030));
+    given(...paid, refunding(1, 500), refunded(1, 500))
+      .when(statement("captured", 500))
+      .thenNothingHappened();
+  });
+
+  test("is seen in its answer while a call is under way", () => {
+    for (const before of [[authorising], [authorising, authorised, capturing], [...paid, refunding(1, 500)]])
+      given(...before)
+        .when(statement("captured", 200))
+        .thenNothingHappened();
+  });
+
+  test("of a refund under the same number holds, and those after it are of what is left", () => {
+    given(...paid, refunding(1, 30), refunding(2, 700), refunding(3, 100))
+      .when({ type: "refunded", at, number: 1, amount: 1_400 })
+      .then(refunded(1, 1_400));
+    const after = [...paid, refunding(1, 30), refunding(2, 700), refunded(1, 1_400)];
+    expect(dueCall(after.reduce<Parameters<typeof decide>[0]>(evolve, undefined))).toMatchObject({
+      operation: "refund",
+      number: 2,
+      amount: gbp(130),
+    });
+    given(...paid, refunding(1, 30), refunding(2, 700))
+      .when({ type: "refunded", at, number: 1, amount: 1_530 })
+      .then(refunded(1, 1_530), refunded(2, 0));
   });
 });
 

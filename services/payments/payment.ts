@@ -1,5 +1,6 @@
 import type { Rejection } from "chassis";
 import { evolve } from "./evolve.ts";
+import { captured, reconcile, type Statement } from "./reconcile.ts";
 
 export interface Money {
   /** Integer minor units. */
@@ -73,6 +74,7 @@ export type Command = { at: number } & (
   | { type: "authorise"; orderId: string; total: Money; method: string; token: string }
   | { type: "abort"; orderId: string }
   | { type: "refund"; amount?: Money; reason?: string }
+  | { type: "reconcile"; orderId: string; method: string; statement: Statement }
   | Outcome
 );
 
@@ -82,16 +84,20 @@ export type Outcome =
   | { type: "declined"; reason: DeclineReason }
   | { type: "captured" }
   | { type: "voided" }
-  | { type: "refunded"; number: number };
+  /** `amount` is what the provider gave back under this number. */
+  | { type: "refunded"; number: number; amount: number };
 
 export type PaymentEvent = { at: number } & (
   | { type: "closed"; orderId: string }
   | { type: "authorising"; orderId: string; total: Money; method: string; token: string }
+  /** A provider has money of an order that nobody here has asked it for, or has asked no more. */
+  | { type: "found"; orderId: string; total: Money; method: string }
   | { type: "given-up" }
   | { type: "authorised" }
   | { type: "declined"; reason: DeclineReason }
   | { type: "capturing" }
-  | { type: "captured" }
+  /** Nobody is told of money that is only found to be given back. */
+  | { type: "captured"; untold?: true }
   | { type: "voiding" }
   | { type: "voided" }
   | { type: "refunding"; refund: Refund }
@@ -134,19 +140,19 @@ function answer(payment: Payment | undefined, command: Command): Decision {
       return refund(payment, command);
     case "authorised":
       return payment?.status === "authorising" ? [{ type: "authorised", at }] : [];
-    case "declined": {
-      if (payment?.status !== "authorising") return [];
-      const declined: PaymentEvent = { type: "declined", at, reason: command.reason };
-      return payment.wanted === "undo" ? [declined, { type: "nothing-held", at }] : [declined];
-    }
+    case "declined":
+      return payment?.status === "authorising" ? declined(payment, command.reason, at) : [];
     case "captured":
-      return payment?.status === "capturing" ? [{ type: "captured", at }] : [];
+      if (payment?.status === "capturing") return [{ type: "captured", at }];
+      // Taken in a time that we do not remember.
+      return payment?.status === "voiding" ? captured(at) : [];
     case "voided":
-      return payment?.status === "voiding" ? [{ type: "voided", at }] : [];
-    case "refunded": {
-      if (payment?.status !== "refunding" || payment.pending[0].number !== command.number) return [];
-      return [{ type: "refunded", at, refund: payment.pending[0] }];
-    }
+      if (payment?.status === "voiding") return [{ type: "voided", at }];
+      return payment?.status === "capturing" ? declined(payment, "timed-out", at) : [];
+    case "refunded":
+      return refunded(payment, command);
+    case "reconcile":
+      return reconcile(payment, command);
     default:
       return command satisfies never;
   }
@@ -171,6 +177,26 @@ function abort(payment: Payment | undefined, orderId: string, at: number): Payme
     default:
       return payment satisfies never;
   }
+}
+
+function declined({ wanted }: Payment, reason: DeclineReason, at: number): PaymentEvent[] {
+  const event: PaymentEvent = { type: "declined", at, reason };
+  return wanted === "undo" ? [event, { type: "nothing-held", at }] : [event];
+}
+
+/** The provider's amount holds. Should it leave nothing for the refunds that wait, they end with nothing. */
+function refunded(
+  payment: Payment | undefined,
+  { number, amount, at }: Command & { type: "refunded" },
+): PaymentEvent[] {
+  if (payment?.status !== "refunding" || payment.pending[0].number !== number) return [];
+  const [first, ...rest] = payment.pending;
+  const moot = payment.refunded + amount < payment.captured ? [] : rest;
+  return [{ ...first, amount }, ...moot.map((refund) => ({ ...refund, amount: 0 }))].map((refund) => ({
+    type: "refunded",
+    at,
+    refund,
+  }));
 }
 
 function refund(

@@ -36,7 +36,7 @@ export const routes = router<Store>()
     "/payments/:orderId/refunds",
     says("Give back some or all of what was captured", {
       202: PaymentView,
-      ...problems(400, 401, 403, 404, 409, 422),
+      ...problems(400, 401, 403, 404, 409, 415, 422),
     }),
     allow("payments:manage"),
     body(NewRefund),

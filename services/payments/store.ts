@@ -10,6 +10,9 @@ import { held, type Money, type Payment, type PaymentEvent } from "./payment.ts"
 /** The job that makes the call which the payment's status asks for. */
 export const callJob = "provider-call";
 
+/** The job that compares a payment with what its provider knows of it. */
+export const reconcileJob = "reconcile";
+
 /** Each account's totals are spread over so many rows, so that payments at the same time do not queue for one. */
 const shards = 8;
 
@@ -137,7 +140,7 @@ function published(payment: Payment, event: PaymentEvent): NewEvent[] {
     case "declined":
       return [emit(PaymentDeclined, orderId, { orderId, reason: event.reason })];
     case "captured":
-      return [emit(PaymentCaptured, orderId, movedBy(captured))];
+      return event.untold ? [] : [emit(PaymentCaptured, orderId, movedBy(captured))];
     case "voided":
       return [emit(PaymentVoided, orderId, movedBy(total.amount))];
     case "refunded":
@@ -146,6 +149,7 @@ function published(payment: Payment, event: PaymentEvent): NewEvent[] {
     case "nothing-held":
       return [emit(PaymentVoided, orderId, movedBy(0))];
     case "authorising":
+    case "found":
     case "authorised":
     case "given-up":
     case "capturing":
@@ -159,7 +163,8 @@ function published(payment: Payment, event: PaymentEvent): NewEvent[] {
 
 function moved({ total: { currency }, captured }: Payment, event: PaymentEvent): Movement | undefined {
   if (event.type === "captured") return { type: "captured", amount: { amount: captured, currency } };
-  if (event.type === "refunded")
+  // A refund that turned out to have no money left moves none.
+  if (event.type === "refunded" && event.refund.amount > 0)
     return { type: "refunded", amount: { amount: event.refund.amount, currency } };
   return undefined;
 }

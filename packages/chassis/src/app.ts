@@ -1,8 +1,10 @@
-import type { Outbox } from "drizzle-outbox";
+import { type Outbox, StorageUnavailable } from "drizzle-outbox";
 import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { routePath } from "hono/route";
 import { appToken } from "hono-dapr";
 import { guest, identify, type Verify } from "./auth.ts";
+import { integer } from "./config.ts";
+import { routesOf } from "./dead-letters.ts";
 import type { Env, Kit, Unit } from "./kit.ts";
 import { bodyLimits } from "./limits.ts";
 import type { Metrics } from "./metrics.ts";
@@ -12,6 +14,11 @@ import { traceOf } from "./trace.ts";
 
 const readinessHolds = 1_000;
 const eventsWait = 3_000;
+/** Well below the five minutes after which the sidecar gives up an event that nobody takes. */
+const takesNothingFor = 120_000;
+
+/** No id holds a control character, and PostgreSQL cannot even be asked for some. */
+const hidden = /\p{Cc}|%(?:[01][0-9a-f]|7f)/iu;
 
 interface Surroundings<S> {
   kit: Kit<S>;
@@ -43,7 +50,8 @@ export function createApp<S>(definition: Service<S>, { kit, unit, metrics, verif
   const limits = bodyLimits<Env<S>>(definition.bodyLimits ?? {});
   const onError = (error: Error, c: Context<Env<S>>): Response => {
     const problem = toProblem(error, definition.statuses);
-    if (problem.status >= 500 && !(error instanceof Problem)) {
+    // That the database does not store is said once, when it begins.
+    if (problem.status >= 500 && !(error instanceof Problem) && !StorageUnavailable.of(error)) {
       kit.log.error(
         { err: error.stack ?? String(error), path: c.req.path, trace: c.var.trace },
         "a request failed",
@@ -57,6 +65,9 @@ export function createApp<S>(definition: Service<S>, { kit, unit, metrics, verif
       new Problem(404, { code: "not-found", detail: `There is nothing at ${c.req.path}` }),
       c.var.trace,
     );
+
+  const plain: MiddlewareHandler<Env<S>> = async (c, next) =>
+    hidden.test(c.req.path) ? onMissing(c) : next();
 
   const internal = new Hono<Env<S>>();
   internal.onError(onError);
@@ -74,14 +85,22 @@ export function createApp<S>(definition: Service<S>, { kit, unit, metrics, verif
   };
   const scraped = async (c: Context<Env<S>>): Promise<Response> =>
     c.text(await metrics.text(), 200, { "content-type": metrics.contentType });
-  internal.get("/health", alive);
+  const patience = integer(kit.config, "STORAGE_PATIENCE_MS", takesNothingFor);
+  internal.get("/health", async (c) => {
+    if (!box || box.troubledFor() <= patience) return alive(c);
+    // What cannot be stored is to stay with the broker, however long: a service that is not healthy is given nothing.
+    return await box.stores().then(
+      () => alive(c),
+      (error: unknown) => c.json({ status: "down", detail: detailOf(error) }, 503),
+    );
+  });
   internal.use(appToken(kit.config.appToken));
   internal.get("/ready", async (c) => ready(await check(definition, kit, box), c));
   internal.get("/metrics", scraped);
 
   const guarded = new Hono<Env<S>>();
-  guarded.use(limits, known);
-  guarded.route("/", definition.routes);
+  guarded.use(plain, limits, known);
+  guarded.route("/", routesOf(definition));
   internal.route("/", guarded);
 
   if (!definition.edge) return { internal, edge: undefined };
@@ -105,7 +124,8 @@ type Dependencies = Record<string, { status: "up" | "down"; detail?: string }>;
 function held<T>(ask: () => Promise<T>, ms: number, now: () => number): () => Promise<T> {
   let last: { said: Promise<T>; at: number } | undefined;
   return () => {
-    if (last === undefined || now() - last.at >= ms) last = { said: ask(), at: now() };
+    // A clock that was set back makes what was said look as if it came later.
+    if (last === undefined || Math.abs(now() - last.at) >= ms) last = { said: ask(), at: now() };
     return last.said;
   };
 }
@@ -121,7 +141,7 @@ async function sending(box: Outbox): Promise<void> {
 async function check<S>(definition: Service<S>, kit: Kit<S>, box: Outbox | undefined): Promise<Dependencies> {
   const checks: Record<string, () => Promise<unknown>> = {
     sidecar: () => kit.sidecar.ready({ timeout: 1_000 }),
-    ...(box ? { database: () => box.pending(), broker: () => sending(box) } : {}),
+    ...(box ? { database: () => box.stores(), broker: () => sending(box) } : {}),
     ...Object.fromEntries(
       Object.entries(definition.checks ?? {}).map(([name, run]) => [name, () => run(kit)]),
     ),
@@ -132,12 +152,15 @@ async function check<S>(definition: Service<S>, kit: Kit<S>, box: Outbox | undef
         await run();
         return [name, { status: "up" }] as const;
       } catch (error) {
-        return [
-          name,
-          { status: "down", detail: error instanceof Error ? error.message : String(error) },
-        ] as const;
+        return [name, { status: "down", detail: detailOf(error) }] as const;
       }
     }),
   );
   return Object.fromEntries(results);
+}
+
+/** Where a database lies is nobody's business outside: its log has that. */
+function detailOf(error: unknown): string {
+  if (error instanceof StorageUnavailable) return `it does not store: ${error.reason}`;
+  return error instanceof Error ? error.message : String(error);
 }

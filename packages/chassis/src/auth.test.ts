@@ -31,7 +31,7 @@ const token = ({ header = {}, claims = {}, key = good.privateKey }: Forged = {})
     .sign(key);
 
 function service(keys: () => Promise<JSONWebKeySet> = async () => ({ keys: [jwk] }), now = () => at * 1000) {
-  return verifier({ issuer, audience, algorithm: "RS256", keys }, now);
+  return verifier([{ issuer, audience, algorithm: "RS256", keys }], now);
 }
 
 async function refusal(text: string): Promise<number> {

@@ -1,5 +1,13 @@
 import type { Context, MiddlewareHandler } from "hono";
-import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTPayload, jwtVerify } from "jose";
+import {
+  createLocalJWKSet,
+  errors,
+  type JSONWebKeySet,
+  type JWTHeaderParameters,
+  type JWTPayload,
+  jwtVerify,
+} from "jose";
+import { readToken } from "./jwt.ts";
 import { Problem } from "./problem.ts";
 
 /** Who sends a request. A guest holds no token. */
@@ -12,65 +20,51 @@ export interface Caller {
 
 export const guest: Caller = { id: "guest", kind: "guest", scopes: new Set() };
 
-export interface Issuer {
+/** Who may issue tokens. Its algorithm is pinned, whatever a token's header says (RFC 8725 section 3.1). */
+export type Issuer = {
   /** The `iss` that its tokens must carry. */
   issuer: string;
   /** The `aud` that its tokens must carry. */
   audience: string;
-  /** The one algorithm that it signs with: pinned, whatever a token's header says (RFC 8725 section 3.1). */
-  algorithm: "RS256" | "ES256";
-  /** Reads its current key set (RFC 7517). */
-  keys(): Promise<JSONWebKeySet>;
-}
+} & (
+  | {
+      algorithm: "RS256" | "ES256";
+      /** Reads its current key set (RFC 7517). */
+      keys(): Promise<JSONWebKeySet>;
+    }
+  | {
+      algorithm: "HS256";
+      /** Reads the key that is shared with it: at least 32 bytes (RFC 7518 section 3.2). */
+      secret(): Promise<Uint8Array>;
+    }
+);
 
 export type Verify = (token: string) => Promise<Caller>;
 
 const remembered = 5_000;
-const keysFreshFor = 10 * 60_000;
+// A key that was withdrawn opens nothing for longer than both of these.
+const rememberedFor = 60_000;
+const keysFreshFor = 60_000;
 const keysAskedAtMostEvery = 5_000;
 
+type Key = Awaited<ReturnType<ReturnType<typeof createLocalJWKSet>>> | Uint8Array;
+type FindKey = (header: JWTHeaderParameters) => Promise<Key>;
+
 /**
- * Makes a verifier of access tokens (RFC 9068). A token that held once is remembered until it expires;
- * keys are read again when a token names one that is not known, at most every five seconds.
+ * Makes a verifier of access tokens (RFC 9068). A token that held once is remembered for a minute at most;
+ * keys are read again every minute, and when a token names one that is not known, at most every five seconds.
  * @throws {Problem} 401 from the verifier for a token that does not hold; 503 when the keys cannot be read
  */
-export function verifier(
-  { issuer, audience, algorithm, keys }: Issuer,
-  now: () => number = Date.now,
-): Verify {
+export function verifier(issuers: readonly Issuer[], now: () => number = Date.now): Verify {
   const known = new Map<string, { caller: Caller; until: number }>();
-  let set: { resolve: ReturnType<typeof createLocalJWKSet>; at: number } | undefined;
-  let asked: Promise<void> | undefined;
-
-  async function refresh(): Promise<void> {
-    asked ??= keys()
-      .then((jwks) => {
-        set = { resolve: createLocalJWKSet(jwks), at: now() };
-      })
-      .finally(() => {
-        asked = undefined;
-      });
-    await asked;
-  }
-
-  async function keySet(): Promise<ReturnType<typeof createLocalJWKSet>> {
-    if (set === undefined) {
-      await refresh().catch((cause) => {
-        throw new Problem(503, {
-          code: "keys-unavailable",
-          detail: `Tokens cannot be checked right now: ${cause instanceof Error ? cause.message : cause}`,
-          headers: { "retry-after": "2" },
-        });
-      });
-    } else if (now() - set.at > keysFreshFor) {
-      // An issuer that is down does not lock out tokens whose keys are still known.
-      await refresh().catch(() => undefined);
-    }
-    if (set === undefined) throw new Error("the key set was read, but is not there");
-    return set.resolve;
-  }
+  const trusted = new Map(issuers.map((one) => [one.issuer, { ...one, key: keyOf(one, now) }]));
 
   const check = async (token: string): Promise<JWTPayload> => {
+    const { header, payload } = readToken(token);
+    const from = typeof payload.iss === "string" ? trusted.get(payload.iss) : undefined;
+    if (from === undefined) throw new Error("the token's issuer is not one that is trusted here");
+    if (header.alg !== from.algorithm) throw new Error(`the token must be signed with ${from.algorithm}`);
+    const { issuer, audience, algorithm } = from;
     const options = {
       issuer,
       audience,
@@ -79,33 +73,85 @@ export function verifier(
       requiredClaims: ["exp", "iat"],
       currentDate: new Date(now()),
     };
-    try {
-      return (await jwtVerify(token, await keySet(), options)).payload;
-    } catch (error) {
-      const stale =
-        error instanceof errors.JWKSNoMatchingKey &&
-        set !== undefined &&
-        now() - set.at > keysAskedAtMostEvery;
-      if (!stale) throw error;
-      await refresh();
-      return (await jwtVerify(token, await keySet(), options)).payload;
-    }
+    const { payload: checked } = await jwtVerify(token, await from.key(header), options);
+    const { iat = 0, exp = 0, sub } = checked;
+    if (iat * 1000 > now() + skew) throw new Error("the token was issued in the future");
+    if (!(exp - iat <= longestLife)) throw new Error("the token holds for longer than a day");
+    if (sub !== undefined && (typeof sub !== "string" || sub === ""))
+      throw new Error("the subject is no text");
+    return checked;
   };
 
   return async (token) => {
     const seen = known.get(token);
-    if (seen && seen.until > now()) return seen.caller;
+    // Nothing is remembered for longer because the clock was set back.
+    const left = seen ? seen.until - now() : 0;
+    if (seen && left > 0 && left <= rememberedFor) return seen.caller;
     const payload = await check(token).catch((error: unknown) => {
       if (error instanceof Problem) throw error;
-      throw unauthorised(
-        "invalid_token",
-        error instanceof errors.JOSEError ? error.message : "the token does not hold",
-      );
+      throw unauthorised("invalid_token", error instanceof Error ? error.message : "the token does not hold");
     });
     const caller = callerOf(payload);
     if (known.size >= remembered) known.delete(known.keys().next().value ?? "");
-    known.set(token, { caller, until: (payload.exp ?? 0) * 1000 });
+    known.set(token, { caller, until: Math.min((payload.exp ?? 0) * 1000, now() + rememberedFor) });
     return caller;
+  };
+}
+
+/** Clocks of two machines may differ by so much (ms). */
+const skew = 60_000;
+/** Access tokens are short-lived: nothing that holds for longer than this (s) is one. */
+const longestLife = 24 * 60 * 60;
+
+function keyOf(issuer: Issuer, now: () => number): FindKey {
+  const read =
+    issuer.algorithm === "HS256"
+      ? async (): Promise<FindKey> => {
+          const secret = await issuer.secret();
+          if (secret.byteLength < 32) throw new Error(`the key of ${issuer.issuer} is shorter than 32 bytes`);
+          return async () => secret;
+        }
+      : async (): Promise<FindKey> => createLocalJWKSet(await issuer.keys());
+  let current: { find: FindKey; at: number } | undefined;
+  let asked: Promise<FindKey> | undefined;
+
+  function refresh(): Promise<FindKey> {
+    asked ??= read()
+      .then((find) => {
+        current = { find, at: now() };
+        return find;
+      })
+      .finally(() => {
+        asked = undefined;
+      });
+    return asked;
+  }
+
+  async function keys(): Promise<FindKey> {
+    const before = current?.find;
+    if (current && Math.abs(now() - current.at) <= keysFreshFor) return current.find;
+    return refresh().catch((cause) => {
+      // An issuer that is down does not lock out tokens whose keys are still known.
+      if (before) return before;
+      throw new Problem(503, {
+        code: "keys-unavailable",
+        detail: `Tokens cannot be checked right now: ${cause instanceof Error ? cause.message : cause}`,
+        headers: { "retry-after": "2" },
+      });
+    });
+  }
+
+  return async (header) => {
+    const find = await keys();
+    try {
+      return await find(header);
+    } catch (error) {
+      const isNew =
+        error instanceof errors.JWKSNoMatchingKey &&
+        Math.abs(now() - (current?.at ?? 0)) > keysAskedAtMostEvery;
+      if (!isNew) throw error;
+      return (await refresh())(header);
+    }
   };
 }
 

@@ -13,15 +13,24 @@ export const body = <S extends StandardSchemaV1>(schema: S, media = "application
   validator(
     "json",
     schema,
-    (result, c) => {
+    async (result, c) => {
       // The validator reads any other media type as {}, which a schema without required fields would accept.
       if (!/^application\/([\w.-]+\+)?json *(;|$)/i.test(c.req.header("content-type") ?? "")) {
         throw new Problem(415, { code: "unsupported-media-type", detail: "Send application/json" });
       }
       if (!result.success) throw invalid("invalid-body", "The body is not as it should be", result.error);
+      if (Array.isArray(result.data) && !(await staysArray(schema, result.data))) {
+        throw invalid("invalid-body", "The body is not as it should be", [{ message: "must be an object" }]);
+      }
     },
     { media },
   );
+
+/** Valibot takes an array for an object, where nothing of the object is required. */
+async function staysArray(schema: StandardSchemaV1, value: unknown): Promise<boolean> {
+  const parsed = await schema["~standard"].validate(value);
+  return !parsed.issues && Array.isArray(parsed.value);
+}
 
 /**
  * Parses the query by a schema and describes it in the service's OpenAPI document.

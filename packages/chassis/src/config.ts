@@ -12,7 +12,7 @@ export interface Config {
   publicUrl: string;
   /** Folder of the service's SQLite file. */
   dataDir: string;
-  /** PostgreSQL connection string; without it the service keeps a SQLite file. */
+  /** PostgreSQL connection string, with the service's name for `{appID}`; without it the service keeps a SQLite file. */
   databaseUrl?: string;
   /** Token that the sidecar shows to the app. */
   appToken?: string;
@@ -25,14 +25,16 @@ export interface Config {
 /** @throws {Error} naming the variable that cannot be read as what it should be */
 export function readConfig(name: string, env: Record<string, string | undefined> = process.env): Config {
   const publicPort = port(env, "PORT", 8080);
+  const appId = env.APP_ID ?? name;
   return {
-    name: env.APP_ID ?? name,
+    name: appId,
     appPort: port(env, "APP_PORT", 0),
     host: env.HOST ?? "127.0.0.1",
     publicPort,
     publicUrl: (env.PUBLIC_URL ?? `http://localhost:${publicPort}`).replace(/\/+$/, ""),
     dataDir: env.SOUK_DATA ?? ".",
-    databaseUrl: env.DATABASE_URL || undefined,
+    // Services share a server, never a database: their tables have the same names.
+    databaseUrl: env.DATABASE_URL?.replaceAll("{appID}", appId) || undefined,
     appToken: env.APP_API_TOKEN || undefined,
     logLevel: env.LOG_LEVEL ?? "info",
     development: (env.NODE_ENV ?? "development") === "development",

@@ -4,6 +4,8 @@ import { toJsonSchema } from "@valibot/to-json-schema";
 import type { EventType, StandardSchemaV1 } from "hono-dapr";
 import { generateSpecs } from "hono-openapi";
 import type { GenericSchema } from "valibot";
+import { routesOf } from "./dead-letters.ts";
+import { response } from "./describe.ts";
 import type { Service } from "./service.ts";
 
 // bun packages/chassis/src/contract.ts <service folder…> [--check]
@@ -22,7 +24,7 @@ export async function contractOf(folder: string): Promise<Record<string, string>
   const contracts = (await import(join(folder, "contracts.ts")).catch(() => ({}))) as {
     publishes?: Published[];
   };
-  const openapi = await generateSpecs(definition.routes, {
+  const openapi = await generateSpecs(routesOf(definition), {
     documentation: {
       openapi: "3.1.0",
       info: {
@@ -35,14 +37,38 @@ export async function contractOf(folder: string): Promise<Record<string, string>
     defaultValidationErrorResponse: false,
   });
   return {
-    "openapi.json": text(openapi),
+    "openapi.json": text({ ...openapi, paths: withCommonAnswers(openapi.paths, definition) }),
     "events.json": text({
       specversion: "1.0",
       source: definition.name,
       events: (contracts.publishes ?? []).map((published) => described(definition.name, published)),
+      receives: (definition.reactions ?? []).map(({ type: { topic, type } }) => ({ topic, type })),
     }),
   };
 }
+
+type Paths = Awaited<ReturnType<typeof generateSpecs>>["paths"];
+
+/** What the chassis answers in the place of any route: who is not known, what is too large, what has not changed. */
+function withCommonAnswers(paths: Paths, { ownCredentials = [] }: Service<unknown>): Paths {
+  return Object.fromEntries(
+    Object.entries(paths).map(([path, methods = {}]) => [
+      path,
+      Object.fromEntries(
+        Object.entries(methods).map(([method, operation]) => {
+          const { responses = {} } = operation as { responses?: Answers };
+          const common = {
+            ...(method === "get" ? { 304: response(304, null) } : { 413: response(413, "problem") }),
+            ...(ownCredentials.includes(path) ? {} : { 401: response(401, "problem") }),
+          };
+          return [method, { ...(operation as object), responses: { ...common, ...responses } }];
+        }),
+      ),
+    ]),
+  );
+}
+
+type Answers = Record<string, ReturnType<typeof response>>;
 
 function described(source: string, { type, example }: Published) {
   const result = validate(type.schema, example);

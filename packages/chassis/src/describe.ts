@@ -50,7 +50,8 @@ export const problems = (...statuses: number[]): Answers =>
 
 type Described = NonNullable<DescribeRouteOptions["responses"]>[string];
 
-function response(status: number, schema: Answers[number] | undefined): Described {
+/** How the document describes one answer. */
+export function response(status: number, schema: Answers[number] | undefined): Described {
   const description = STATUS_CODES[status] ?? "OK";
   if (schema === null || schema === undefined) return { description };
   return schema === "problem"

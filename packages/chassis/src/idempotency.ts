@@ -3,22 +3,26 @@ import { lt } from "drizzle-orm";
 import type { Dialect, Write } from "drizzle-outbox";
 import { Conflict, insert, remove } from "drizzle-outbox";
 import type { Context, MiddlewareHandler } from "hono";
+import { uniqueSymbol } from "hono-openapi";
 import type { Env } from "./kit.ts";
 import { Problem } from "./problem.ts";
 
 const keptFor = 24 * 60 * 60_000;
-const waitAtMost = 10_000;
 
 /** The table of answers given under an Idempotency-Key, part of each service's own schema. */
 export const idempotencyTable = (t: Dialect) =>
-  t.table("idempotency", {
-    id: t.text("id").primaryKey(),
-    request: t.text("request").notNull(),
-    status: t.integer("status").notNull(),
-    headers: t.json<Record<string, string>>("headers").notNull(),
-    body: t.text("body"),
-    at: t.integer("at").notNull(),
-  });
+  t.table(
+    "idempotency",
+    {
+      id: t.text("id").primaryKey(),
+      request: t.text("request").notNull(),
+      status: t.integer("status").notNull(),
+      headers: t.json<Record<string, string>>("headers").notNull(),
+      body: t.text("body"),
+      at: t.integer("at").notNull(),
+    },
+    (own) => [t.index("idempotency_at").on(own.at)],
+  );
 
 type Table = ReturnType<typeof idempotencyTable>;
 
@@ -38,8 +42,8 @@ export interface Idempotency {
   keep(id: string, request: string, answer: StoredAnswer): Write;
   /** Runs one request an id at a time in this process. @throws {Problem} 409 `in-progress` after ten seconds */
   alone<T>(id: string, run: () => Promise<T>): Promise<T>;
-  /** The write that forgets what is older than 24 hours. */
-  forget(): Write;
+  /** The write that forgets what is older than 24 hours, at this time: now, unless said otherwise. */
+  forget(at?: number): Write;
 }
 
 type Row = Table["$inferSelect"];
@@ -48,6 +52,7 @@ export function idempotencyStore(
   table: Table,
   read: (id: string) => Promise<Row | undefined>,
   now: () => number,
+  waitAtMost = 10_000,
 ): Idempotency {
   const underWay = new Map<string, Promise<unknown>>();
   return {
@@ -64,11 +69,11 @@ export function idempotencyStore(
     },
     has: async (id) => (await read(id)) !== undefined,
     keep: (id, request, answer) => insert(table, { id, request, ...answer, at: now() }),
-    forget: () => remove(table, lt(table.at, now() - keptFor)),
+    forget: (at = now()) => remove(table, lt(table.at, at - keptFor)),
     async alone(id, run) {
-      const started = now();
+      const started = performance.now();
       for (let first = underWay.get(id); first !== undefined; first = underWay.get(id)) {
-        if (!(await settledWithin(first, waitAtMost - (now() - started)))) {
+        if (!(await settledWithin(first, waitAtMost - (performance.now() - started)))) {
           throw new Problem(409, {
             code: "in-progress",
             detail: "The first request with this Idempotency-Key is still under way",
@@ -99,18 +104,29 @@ async function settledWithin(work: Promise<unknown>, ms: number): Promise<boolea
   }
 }
 
+export interface IdempotentOptions<S> {
+  /**
+   * What tells one guest from another: a secret that the request shows, or whom it is for. Without it a guest is
+   * whoever can repeat the whole request. Two guests never share a key, nor an answer.
+   */
+  guest?(c: Context<Env<S>>): string | Promise<string>;
+}
+
 /**
  * Honours `Idempotency-Key` (1-255 characters, scoped to the caller, kept 24 hours; IETF draft
  * httpapi-idempotency-key-header): the same key and body get the same answer, and the effect once.
- * Stands before the handler, which must answer through `transact`.
+ * What was refused had no effect and is not kept: it may be tried again with the same key.
+ * Stands before the handler, which must answer through `transact`. The OpenAPI document names the header.
  * @throws {Problem} 400 for an unusable key, 409 for the same key with another request
  */
-export function idempotent<S>(): MiddlewareHandler<Env<S>> {
-  return async (c, next) => {
-    const id = idOf(c);
-    if (id === undefined) return next();
+export function idempotent<S>({ guest }: IdempotentOptions<S> = {}): MiddlewareHandler<Env<S>> {
+  return described<S>(async (c, next) => {
+    const key = keyOf(c);
+    if (key === undefined) return next();
     const { idempotency } = c.var.unit;
     const request = digest(await c.req.text());
+    const of = c.var.caller.kind === "guest" ? await (guest ?? (() => request))(c) : "";
+    const id = idOf(c, key, of);
     return idempotency.alone(id, async () => {
       const before = await idempotency.find(id, request);
       if (before !== undefined) {
@@ -120,7 +136,7 @@ export function idempotent<S>(): MiddlewareHandler<Env<S>> {
       c.set("idempotencyKey", { id, request });
       await next();
     });
-  };
+  });
 }
 
 /**
@@ -129,9 +145,10 @@ export function idempotent<S>(): MiddlewareHandler<Env<S>> {
  * @throws {Problem} 400 for an unusable key, 409 for the same key with another request
  */
 export function idempotentStream<S>(): MiddlewareHandler<Env<S>> {
-  return async (c, next) => {
-    const id = idOf(c);
-    if (id === undefined) return next();
+  return described<S>(async (c, next) => {
+    const key = keyOf(c);
+    if (key === undefined) return next();
+    const id = idOf(c, key, "");
     const { idempotency, commit } = c.var.unit;
     return idempotency.alone(id, async () => {
       const hash = createHash("sha256");
@@ -162,7 +179,19 @@ export function idempotentStream<S>(): MiddlewareHandler<Env<S>> {
         c.res = replay(await stored(idempotency, id, request));
       }
     });
+  });
+}
+
+/** The middleware, which says in the OpenAPI document that the route takes the header. */
+function described<S>(middleware: MiddlewareHandler<Env<S>>): MiddlewareHandler<Env<S>> {
+  const parameter = {
+    name: "Idempotency-Key",
+    in: "header",
+    required: false,
+    description: "The same key and body: the same answer, once. Another body: 409. Kept 24 hours.",
+    schema: { type: "string", minLength: 1, maxLength: 255 },
   };
+  return Object.assign(middleware, { [uniqueSymbol]: { spec: { parameters: [parameter] } } });
 }
 
 async function stored(idempotency: Idempotency, id: string, request: string): Promise<StoredAnswer> {
@@ -171,8 +200,7 @@ async function stored(idempotency: Idempotency, id: string, request: string): Pr
   return answer;
 }
 
-/** The request's key, as it is kept: of one caller, method and path. */
-function idOf<S>(c: Context<Env<S>>): string | undefined {
+function keyOf<S>(c: Context<Env<S>>): string | undefined {
   const key = c.req.header("idempotency-key");
   if (key === undefined) return undefined;
   if (key.length < 1 || key.length > 255) {
@@ -181,8 +209,12 @@ function idOf<S>(c: Context<Env<S>>): string | undefined {
       detail: "Idempotency-Key must have 1 to 255 characters",
     });
   }
-  return digest([c.var.caller.id, c.req.method, c.req.path, key].join("\n"));
+  return key;
 }
+
+/** The request's key, as it is kept: of one caller (of guests, one guest), method and path. */
+const idOf = <S>(c: Context<Env<S>>, key: string, guest: string): string =>
+  digest(JSON.stringify([c.var.caller.kind, c.var.caller.id, guest, c.req.method, c.req.path, key]));
 
 export const replay = ({ status, headers, body }: StoredAnswer): Response =>
   new Response(body, { status, headers: { ...headers, "idempotent-replayed": "true" } });

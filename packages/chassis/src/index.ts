@@ -8,7 +8,7 @@ export { idempotent, idempotentStream } from "./idempotency.ts";
 export type { Env, Kit } from "./kit.ts";
 export type { Log } from "./log.ts";
 export { type Batch, type NdjsonOptions, ndjson } from "./ndjson.ts";
-export { type Page, page, readWindow, type Window } from "./page.ts";
+export { cursorOf, type Page, page, readWindow, type Window } from "./page.ts";
 export {
   accepted,
   type FieldError,
@@ -25,10 +25,12 @@ export {
   type Due,
   defineStore,
   type JobHandler,
+  type Measures,
   router,
   type Service,
   type StoreOf,
   service,
 } from "./service.ts";
+export { line, lines } from "./text.ts";
 export { traceId } from "./trace.ts";
-export { type Outcome, transact } from "./transact.ts";
+export { type Outcome, transact, untilCommitted } from "./transact.ts";

@@ -1,4 +1,4 @@
-import type { Change } from "drizzle-outbox";
+import type { Change, DeadLetters } from "drizzle-outbox";
 import type { Sidecar } from "hono-dapr";
 import type { Caller } from "./auth.ts";
 import type { Config } from "./config.ts";
@@ -21,6 +21,7 @@ export interface Kit<S> {
 export interface Unit {
   commit(change: Change, trace: string): Promise<void>;
   idempotency: Idempotency;
+  deadLetters: DeadLetters;
 }
 
 /** The variables of a route's context. */

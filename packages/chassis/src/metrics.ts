@@ -5,10 +5,31 @@ export interface Metrics {
   http: Histogram<"method" | "route" | "status">;
   reactions: Counter<"type" | "result">;
   /** Asks for what has to be looked up at the time of scraping. */
-  watch(pending: () => Promise<{ outbox: number; jobs: number; oldestOutboxAgeMs: number }>): void;
+  watch(pending: () => Promise<Backlog>): void;
+  /** Adds what a service measures of itself, by name. */
+  add(measures: Record<string, Figure>): void;
   /** Prometheus text exposition. */
   text(): Promise<string>;
   contentType: string;
+}
+
+/** What waits in a service's store. */
+export interface Backlog {
+  outbox: number;
+  jobs: number;
+  oldestOutboxAgeMs: number;
+  deadLetters: number;
+}
+
+/** One thing that is read whenever somebody scrapes. */
+export interface Figure {
+  help: string;
+  /** The name of the label that its values have. */
+  label: string;
+  /** It only ever rises. */
+  counts?: boolean;
+  /** Its value for each value of the label. */
+  read(): Record<string, number>;
 }
 
 export function createMetrics(service: string): Metrics {
@@ -41,24 +62,47 @@ export function createMetrics(service: string): Metrics {
     reactions,
     contentType: registry.contentType,
     text: () => registry.metrics(),
+    add(measures) {
+      for (const [name, { help, label, counts, read }] of Object.entries(measures)) {
+        const metric = counts
+          ? new Counter({ name, help, labelNames: [label], registers, collect })
+          : new Gauge({ name, help, labelNames: [label], registers, collect });
+        function collect(): void {
+          metric.reset();
+          for (const [of, value] of Object.entries(read())) metric.inc({ [label]: of }, value);
+        }
+      }
+    },
     watch(pending) {
-      const outbox = new Gauge({
-        name: "souk_outbox_pending",
-        help: "Events committed and not yet sent",
-        registers,
-      });
-      const jobs = new Gauge({ name: "souk_jobs_pending", help: "Jobs that wait for their time", registers });
-      new Gauge({
-        name: "souk_outbox_oldest_seconds",
-        help: "Age of the oldest event that is not yet sent",
-        registers,
-        async collect() {
-          const now = await pending();
-          outbox.set(now.outbox);
-          jobs.set(now.jobs);
-          this.set(now.oldestOutboxAgeMs / 1000);
-        },
-      });
+      // One look for all that is scraped together; each waits for it, so that none tells of the scrape before.
+      let asked: Promise<Backlog> | undefined;
+      const now = (): Promise<Backlog> => {
+        asked ??= pending().finally(() => {
+          asked = undefined;
+        });
+        return asked;
+      };
+      const gauge = (name: string, help: string, read: (seen: Backlog) => number) =>
+        new Gauge({
+          name,
+          help,
+          registers,
+          async collect() {
+            this.set(read(await now()));
+          },
+        });
+      gauge("souk_outbox_pending", "Events committed and not yet sent", (seen) => seen.outbox);
+      gauge("souk_jobs_pending", "Jobs that wait for their time", (seen) => seen.jobs);
+      gauge(
+        "souk_dead_letters",
+        "Events that could not be handled and wait for somebody's decision",
+        (seen) => seen.deadLetters,
+      );
+      gauge(
+        "souk_outbox_oldest_seconds",
+        "Age of the oldest event that is not yet sent",
+        (seen) => seen.oldestOutboxAgeMs / 1000,
+      );
     },
   };
 }

@@ -17,6 +17,8 @@ describe("a window", () => {
     { limit: "" },
     { cursor: "?" },
     { cursor: "Ing" },
+    // A number with a control character beside it.
+    { cursor: Buffer.from('{"sku":"\\u0000"}').toString("base64url") },
   ])("%j is refused", (query) => {
     expect(() => readWindow(query, isNumber)).toThrow(Problem);
   });

@@ -54,15 +54,18 @@ export function page<R, T>(
   const last = items.at(-1);
   return {
     items: items.map(view),
-    nextCursor: rows.length > limit && last !== undefined ? encode(place(last)) : null,
+    nextCursor: rows.length > limit && last !== undefined ? cursorOf(place(last)) : null,
   };
 }
 
-const encode = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64url");
+/** A place as a cursor. */
+export const cursorOf = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64url");
 
 function decode(text: string): unknown {
   try {
-    return JSON.parse(Buffer.from(text, "base64url").toString());
+    const decoded = Buffer.from(text, "base64url").toString();
+    // No place has this character in it, and PostgreSQL cannot be asked for it.
+    return decoded.includes("\\u0000") ? undefined : JSON.parse(decoded);
   } catch {
     return undefined;
   }

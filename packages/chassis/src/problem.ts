@@ -1,3 +1,4 @@
+import { StorageUnavailable } from "drizzle-outbox";
 import type { Context } from "hono";
 import { HTTPException } from "hono/http-exception";
 import { STATUS_CODES } from "./status.ts";
@@ -64,6 +65,8 @@ export function toProblem(error: unknown, statuses: Record<string, number> = {})
     const { rejected, detail, errors } = error.rejection;
     return new Problem(statuses[rejected] ?? 409, { code: rejected, detail, errors });
   }
+  const unavailable = StorageUnavailable.of(error);
+  if (unavailable) return storageProblem(unavailable);
   if (error instanceof HTTPException) {
     return new Problem(error.status, {
       code: codeOf(error.status),
@@ -71,6 +74,19 @@ export function toProblem(error: unknown, statuses: Record<string, number> = {})
     });
   }
   return new Problem(500, { code: "internal", detail: "Something went wrong here. It has been logged." });
+}
+
+/** Seconds after which to ask again: who makes room, or mounts a disk anew, takes longer than a moment. */
+const askAgainAfter = "5";
+
+function storageProblem({ reason }: StorageUnavailable): Problem {
+  const why =
+    reason === "full" ? "The disk of this service is full" : "The database of this service is not to be had";
+  return new Problem(503, {
+    code: reason === "full" ? "storage-full" : "storage-unavailable",
+    detail: `${why}: what you asked for counts as not done. Try again later, with an Idempotency-Key if it creates something.`,
+    headers: { "retry-after": askAgainAfter },
+  });
 }
 
 export function problemResponse(c: Context, problem: Problem, traceparent?: string): Response {

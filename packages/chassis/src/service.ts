@@ -4,6 +4,7 @@ import { Hono, type MiddlewareHandler } from "hono";
 import type { Config } from "./config.ts";
 import { idempotencyTable } from "./idempotency.ts";
 import type { Env, Kit } from "./kit.ts";
+import type { Figure } from "./metrics.ts";
 import type { Reaction } from "./reactions.ts";
 
 /** A job that has come due, as its handler sees it. */
@@ -30,7 +31,10 @@ export interface Service<S> {
   routes: Hono<Env<S>>;
   /** Events in. */
   reactions?: Reaction<S>[];
-  /** Work that is due at a time: a row each, by kind. */
+  /**
+   * Work that is due at a time: a row each, by kind. `restored`, with `{ takenAt }` (ms), comes first in a store that
+   * came out of a backup: for a service that has to ask somebody outside what was done since.
+   */
   jobs?: Record<string, JobHandler<S>>;
   /** How many jobs may run at once: 64 where nothing is said. */
   jobsAtOnce?: number;
@@ -50,7 +54,15 @@ export interface Service<S> {
   prepare?(kit: Kit<S>, commit: Commit): Promise<void>;
   /** What else must be there before it is ready, by name. A check that throws is a "no", with its message. */
   checks?: Record<string, (kit: Kit<S>) => Promise<void>>;
+  /** What it measures of itself. */
+  measures?: Measures<S>;
 }
+
+/** Figures for `/metrics`, by name; each is read whenever somebody scrapes. */
+export type Measures<S> = Record<
+  string,
+  Omit<Figure, "read"> & { read(kit: Kit<S>): Record<string, number> }
+>;
 
 /** Commits what does not come from a request or an event. */
 export type Commit = (change: Change) => Promise<void>;

@@ -9,23 +9,25 @@ import {
   openPostgres,
   openSqlite,
   outbox,
+  StorageUnavailable,
   type StoredEvent,
+  steady,
 } from "drizzle-outbox";
-import { type CloudEvent, dapr, on, onDeadLetter, type Sidecar } from "hono-dapr";
-import type { JSONWebKeySet } from "jose";
+import { dapr, type Sidecar } from "hono-dapr";
 import { createApp } from "./app.ts";
 import { type Verify, verifier } from "./auth.ts";
 import { type Config, integer, readConfig } from "./config.ts";
 import { cloudEvent } from "./emit.ts";
 import { idempotencyStore, type idempotencyTable } from "./idempotency.ts";
+import { inbound, retryJob } from "./inbound.ts";
+import { issuersOf } from "./issuers.ts";
 import type { Env, Kit, Unit } from "./kit.ts";
 import { type Listening, listen } from "./listen.ts";
 import { createLog, type Log } from "./log.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
-import type { Reaction, Received } from "./reactions.ts";
+import { seldom } from "./seldom.ts";
 import type { Service } from "./service.ts";
 import { traceOf } from "./trace.ts";
-import { untilCommitted } from "./transact.ts";
 
 /** A service that runs in this process. */
 export interface Running<S> {
@@ -46,6 +48,7 @@ export interface Parts {
   db?: Db;
   log?: Log;
   now?: () => number;
+  id?: () => string;
   verify?: Verify;
 }
 
@@ -56,7 +59,7 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
   const sidecar = parts.sidecar ?? dapr({ appId: config.name, appToken: config.appToken });
   const now = parts.now ?? Date.now;
   const metrics = createMetrics(config.name);
-  const verify = parts.verify ?? verifierOf(config, sidecar);
+  const verify = parts.verify ?? verifier(issuersOf(config, sidecar), now);
 
   const data = definition.store
     ? await openData(definition, { config, sidecar, log, now, metrics, db: parts.db })
@@ -68,52 +71,19 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
     log,
     config,
     now,
-    id: () => randomBytes(16).toString("base64url"),
+    id: parts.id ?? (() => randomBytes(16).toString("base64url")),
   };
+  metrics.add(
+    Object.fromEntries(
+      Object.entries(definition.measures ?? {}).map(([name, one]) => [
+        name,
+        { ...one, read: () => one.read(kit) },
+      ]),
+    ),
+  );
   await definition.prepare?.(kit, (change) => (data?.unit ?? noUnit).commit(change, traceOf(undefined)));
 
-  const deadLetter = `${config.name}-dead`;
-  const lastErrors = new Map<string, string>();
-  const failed = (event: CloudEvent, error: unknown): void => {
-    const message = error instanceof Error ? error.message : String(error);
-    if (lastErrors.size >= 1_000) lastErrors.clear();
-    lastErrors.set(event.id, message);
-    metrics.reactions.inc({ type: event.type, result: "failed" });
-    log.warn(
-      { event: event.id, type: event.type, traceparent: event.traceparent, err: message },
-      "an event was not handled",
-    );
-  };
-  const subscriptions = (definition.reactions ?? []).map((reaction) =>
-    on(reaction.type, async (event) => {
-      const received = { ...kit, eventId: event.id, at: event.time ? Date.parse(event.time) : now() };
-      if (!data) {
-        await remember(reaction, event.data, received);
-        metrics.reactions.inc({ type: event.type, result: "applied" });
-        return;
-      }
-      const result = await untilCommitted(() =>
-        data.box.once(event.id, event.type, async () =>
-          traced(await reaction.handle(event.data, received), event.traceparent),
-        ),
-      );
-      metrics.reactions.inc({ type: event.type, result });
-    }),
-  );
-  if (subscriptions.length > 0) {
-    subscriptions.push(
-      onDeadLetter(
-        deadLetter,
-        async ({ id, type, topic, reason, event }) => {
-          const why = reason ?? lastErrors.get(id) ?? "the retries were used up";
-          await data?.box.deadLetters.put({ id, topic, type, reason: why, event });
-          log.error({ event: id, type, topic, reason: why }, "an event went to the dead letters");
-        },
-        { bulk: false },
-      ),
-    );
-  }
-
+  const events = inbound(definition, { kit, metrics, data, traced });
   const { internal, edge } = createApp(definition, {
     kit,
     unit: data?.unit ?? noUnit,
@@ -121,21 +91,10 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
     verify,
     box: data?.box,
   });
-  internal.route(
-    "/",
-    sidecar.subscriptions(subscriptions, {
-      defaults: {
-        deadLetter,
-        // An event that fails waits there for its next try, so that it does not hold up its topic.
-        retry: `${config.name}-retry`,
-        bulk: { max: integer(config, "BULK_MAX", 100), waitMs: integer(config, "BULK_WAIT_MS", 1) },
-      },
-      onError: failed,
-    }),
-  );
+  internal.route("/", sidecar.subscriptions(events.subscriptions, events.options));
 
   const jobs = Object.fromEntries(
-    Object.entries(definition.jobs ?? {}).map(([kind, handle]) => [
+    Object.entries({ restored, ...definition.jobs, [retryJob]: events.retry }).map(([kind, handle]) => [
       kind,
       async ({ key, data: kept, attempt }: { key: string; data: unknown; attempt: number }) => {
         const { data, trace } = kept as Traced;
@@ -144,12 +103,10 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
     ]),
   );
   const background = data
-    ? [
-        data.box.relay(),
-        ...(definition.jobs ? [data.box.work(jobs, { concurrency: definition.jobsAtOnce })] : []),
-      ]
+    ? [data.box.relay(), data.box.work(jobs, { concurrency: definition.jobsAtOnce })]
     : [];
-  const sweep = data ? setInterval(() => void forget(data.unit, log), 10 * 60_000) : undefined;
+  const steadily = steady(now);
+  const sweep = data ? setInterval(() => void forget(data.unit, log, steadily()), 60_000) : undefined;
   sweep?.unref();
 
   return {
@@ -175,7 +132,12 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
 /** Starts a service as a process: listens, says when it is ready, stops in order on SIGTERM and SIGINT. */
 export async function start<S>(definition: Service<S>): Promise<void> {
   const config = readConfig(definition.name);
-  const running = await compose(definition, { config });
+  const running = await compose(definition, { config }).catch((error: unknown) => {
+    if (!(error instanceof StorageUnavailable)) throw error;
+    // Its message is for whoever has to mend it; where in the code it was found is not.
+    createLog(config).fatal({ storage: error.reason }, error.message);
+    process.exit(1);
+  });
   const { log } = running.kit;
   const servers: Listening[] = [];
   const server = definition.server ?? "bun";
@@ -228,19 +190,38 @@ async function openData<S>(
   if (!declared) throw new Error(`${definition.name} has no store`);
   const db = given ?? (await open(config));
   if (!given) await migrate(db, join(process.cwd(), "migrations"));
+  const tell = seldom(1_000, now);
   const box = outbox(db, {
     send: (events) => send(events, config.name, sidecar),
     clock: now,
-    onError: (error, about) => log.warn({ err: String(error), ...describe(about) }, "will be tried again"),
+    retain: { sent: integer(config, "RETAIN_SENT_EVENTS_MS", 0) },
+    onStorage(trouble) {
+      if (trouble) log.error({ storage: trouble.reason }, trouble.message);
+      else log.info("the database stores again");
+    },
+    onError(error, about) {
+      if (StorageUnavailable.of(error)) return; // Said once, when it begins.
+      // Without a broker every event fails every two seconds, and there may be thousands.
+      const alike = tell(String(error));
+      if (alike === undefined) return;
+      log.warn(
+        { err: String(error), ...describe(about), ...(alike > 0 ? { alike } : {}) },
+        "will be tried again",
+      );
+    },
   });
-  metrics.watch(() => box.pending());
+  metrics.watch(async () => ({ ...(await box.pending()), deadLetters: await box.deadLetters.count() }));
   const table = idempotencyTableOf(declared.tables.for(db.dialect));
   const unit: Unit = {
     commit: (change, trace) => box.commit(traced(change, trace) ?? {}),
     idempotency: idempotencyStore(table, (id) => db.find(table, { id }), now),
+    deadLetters: box.deadLetters,
   };
   return { db, box, store: declared.open(db), unit };
 }
+
+/** The first job of a store that came out of a backup, for services that have nobody outside to compare it with. */
+const restored = (): undefined => undefined;
 
 async function open(config: Config): Promise<Db> {
   if (config.databaseUrl) return openPostgres(config.databaseUrl);
@@ -312,18 +293,13 @@ function describe({
   return event ? { event: event.id, type: event.type } : { job };
 }
 
-async function forget(unit: Unit, log: Log): Promise<void> {
+async function forget(unit: Unit, log: Log, at: number): Promise<void> {
   try {
-    await unit.commit({ writes: [unit.idempotency.forget()] }, "");
+    await unit.commit({ writes: [unit.idempotency.forget(at)] }, "");
   } catch (error) {
-    log.warn({ err: String(error) }, "old idempotency keys were not forgotten; they will be in ten minutes");
+    if (error instanceof StorageUnavailable) return;
+    log.warn({ err: String(error) }, "old idempotency keys were not forgotten; they will be in a minute");
   }
-}
-
-/** A reaction of a service that keeps nothing on disk: it must bear to see an event again. */
-async function remember<S>(reaction: Reaction<S>, data: unknown, received: Received<S>): Promise<void> {
-  if ((await reaction.handle(data, received)) !== undefined)
-    throw new Error("a service without a store commits nothing");
 }
 
 const noUnit: Unit = {
@@ -333,18 +309,7 @@ const noUnit: Unit = {
   get idempotency(): never {
     throw new Error("a service without a store keeps no answers");
   },
+  get deadLetters(): never {
+    throw new Error("a service without a store keeps no dead letters");
+  },
 };
-
-/** Tokens of the shop's own issuer, whose keys come from identity through the sidecar. */
-function verifierOf(config: Config, sidecar: Sidecar): Verify {
-  return verifier({
-    issuer: config.publicUrl,
-    audience: config.env.TOKEN_AUDIENCE ?? "souk",
-    algorithm: config.env.TOKEN_ALGORITHM === "ES256" ? "ES256" : "RS256",
-    async keys() {
-      const response = await sidecar.fetch("http://identity/jwks", { timeout: 3_000 });
-      if (!response.ok) throw new Error(`identity answered ${response.status} for its keys`);
-      return (await response.json()) as JSONWebKeySet;
-    },
-  });
-}

@@ -1,5 +1,6 @@
 /** Titles of the HTTP statuses that a shop answers (RFC 9110, RFC 6585). */
 export const STATUS_CODES: Record<number, string> = {
+  304: "Not Modified",
   400: "Bad Request",
   401: "Unauthorized",
   403: "Forbidden",
@@ -13,6 +14,7 @@ export const STATUS_CODES: Record<number, string> = {
   422: "Unprocessable Content",
   428: "Precondition Required",
   429: "Too Many Requests",
+  431: "Request Header Fields Too Large",
   500: "Internal Server Error",
   501: "Not Implemented",
   502: "Bad Gateway",

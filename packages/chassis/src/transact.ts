@@ -23,10 +23,10 @@ const attempts = 100;
 export async function transact<S>(c: Context<Env<S>>, work: () => Promise<Outcome>): Promise<Response> {
   const { unit, trace, idempotencyKey: key } = c.var;
   for (let attempt = 1; ; attempt++) {
-    const outcome = await work();
-    const answer = answerOf(outcome);
-    const change = outcome.change ?? {};
     try {
+      const outcome = await work();
+      const answer = answerOf(outcome);
+      const change = outcome.change ?? {};
       await unit.commit(
         key
           ? {
@@ -38,7 +38,8 @@ export async function transact<S>(c: Context<Env<S>>, work: () => Promise<Outcom
       );
       return new Response(answer.body, answer);
     } catch (error) {
-      // Another replica may have taken the same key between our look and our commit.
+      // Another replica may have taken the same key since we looked. Then its commit may also be what we were refused
+      // for: what is new for the first is there already for the second.
       const before = key ? await unit.idempotency.find(key.id, key.request) : undefined;
       if (before !== undefined) return replay(before);
       if (!(error instanceof Conflict)) throw error;

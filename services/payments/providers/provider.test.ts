@@ -20,7 +20,9 @@ function provider(over: Partial<Provider> = {}) {
     authorise: async () => "approved",
     capture: async () => "captured",
     void: async () => "voided",
-    refund: async () => "refunded",
+    refund: async ({ amount }) => amount.amount,
+    askedSince: async () => [],
+    statement: async () => undefined,
     ...over,
   };
   const note =
@@ -30,6 +32,7 @@ function provider(over: Partial<Provider> = {}) {
       return act(request, signal);
     };
   return {
+    ...noted,
     asked,
     authorise: note(noted.authorise),
     capture: note(noted.capture),
@@ -43,7 +46,7 @@ describe("what came of a call", () => {
     [calls.authorise, { type: "authorised" }],
     [calls.capture, { type: "captured" }],
     [calls.void, { type: "voided" }],
-    [calls.refund, { type: "refunded", number: 2 }],
+    [calls.refund, { type: "refunded", number: 2, amount: 1_530 }],
   ] as const)("%j → %j", async (call, outcome) => {
     const asked = provider();
     expect(await ask(asked, call, 1_000)).toEqual(outcome);
@@ -82,6 +85,30 @@ describe("an authorisation that is not answered in time", () => {
     const voided = provider({ authorise: async () => "voided" });
     expect(await ask(voided, calls.authorise, 1_000)).toEqual({ type: "declined", reason: "timed-out" });
     expect(voided.asked).toEqual(["o-1:authorise", "o-1:void"]);
+  });
+});
+
+describe("what the provider did before, and we do not remember", () => {
+  test("it let go of what we want to capture", async () => {
+    expect(await ask(provider({ capture: async () => "voided" }), calls.capture, 1_000)).toEqual({
+      type: "voided",
+    });
+  });
+
+  test("it took what we want to let go of", async () => {
+    const taken = { void: async () => "captured" as const };
+    expect(await ask(provider(taken), calls.void, 1_000)).toEqual({ type: "captured" });
+    expect(await ask(provider({ ...taken, authorise: () => never() }), calls.authorise, 10)).toEqual({
+      type: "authorised",
+    });
+  });
+
+  test("it gave back another amount", async () => {
+    expect(await ask(provider({ refund: async () => 30 }), calls.refund, 1_000)).toEqual({
+      type: "refunded",
+      number: 2,
+      amount: 30,
+    });
   });
 });
 

@@ -1,5 +1,6 @@
 import type { Call } from "../calls.ts";
 import type { Money, Outcome } from "../payment.ts";
+import type { Statement } from "../reconcile.ts";
 
 interface Request {
   /** The same whenever the same call is made again: a provider carries it out once and repeats its answer. */
@@ -10,23 +11,40 @@ interface Request {
 
 /**
  * Somebody who moves money for the shop. A call that throws is made again later with the same key; `signal` says
- * that nobody waits any longer.
+ * that nobody waits any longer. The provider may know more of a payment than the shop does, which may have been
+ * restored from a backup: each call answers with what is so, whoever brought it about.
  */
 export interface Provider {
   /**
    * Holds money for the shop.
-   * @returns `voided` when the payment was voided before it was approved
+   * @returns `voided` when the payment has been voided, before it was approved or since
    */
   authorise(
     request: Request & { amount: Money; token: string },
     signal: AbortSignal,
   ): Promise<"approved" | "declined" | "voided">;
-  /** Takes what is held. */
-  capture(request: Request & { amount: Money }, signal: AbortSignal): Promise<"captured">;
-  /** Lets go of what is held. An authorisation that has not been answered yet will never be approved then. */
-  void(request: Request, signal: AbortSignal): Promise<"voided">;
-  /** Gives back some of what was taken. */
-  refund(request: Request & { amount: Money }, signal: AbortSignal): Promise<"refunded">;
+  /**
+   * Takes what is held.
+   * @returns `voided` when it has been let go of
+   */
+  capture(request: Request & { amount: Money }, signal: AbortSignal): Promise<"captured" | "voided">;
+  /**
+   * Lets go of what is held. An authorisation that has not been answered yet will never be approved then.
+   * @returns `captured` when it has been taken, and can only be refunded
+   */
+  void(request: Request, signal: AbortSignal): Promise<"voided" | "captured">;
+  /**
+   * Gives back some of what was taken.
+   * @returns what was given back under this key, in minor units
+   */
+  refund(request: Request & { amount: Money }, signal: AbortSignal): Promise<number>;
+  /**
+   * The payments of which something was asked since a time, by their names.
+   * @param since milliseconds since the epoch
+   */
+  askedSince(since: number, page: { after?: string; limit: number }): Promise<string[]>;
+  /** What became of a payment; undefined when it was never asked for. */
+  statement(orderId: string): Promise<Statement | undefined>;
 }
 
 class TimedOut extends Error {}
@@ -50,8 +68,10 @@ export async function ask(provider: Provider, call: Call, timeout: number): Prom
       });
       if (answer === "approved") return { type: "authorised" };
       if (answer === "declined") return { type: "declined", reason: "payment-declined" };
-      await within(timeout, (signal) => provider.void({ key: `${orderId}:void`, orderId }, signal));
-      return { type: "declined", reason: "timed-out" };
+      const end = await within(timeout, (signal) =>
+        provider.void({ key: `${orderId}:void`, orderId }, signal),
+      );
+      return end === "captured" ? { type: "authorised" } : { type: "declined", reason: "timed-out" };
     }
     case "capture":
       return {
@@ -63,8 +83,8 @@ export async function ask(provider: Provider, call: Call, timeout: number): Prom
       return { type: await within(timeout, (signal) => provider.void({ key, orderId }, signal)) };
     case "refund": {
       const { amount, number } = call;
-      const type = await within(timeout, (signal) => provider.refund({ key, orderId, amount }, signal));
-      return { type, number };
+      const given = await within(timeout, (signal) => provider.refund({ key, orderId, amount }, signal));
+      return { type: "refunded", number, amount: given };
     }
     default:
       return call satisfies never;

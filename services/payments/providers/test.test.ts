@@ -87,7 +87,9 @@ describe("what is authorised", () => {
   test("is voided once, and cannot be captured then", async () => {
     for (let time = 0; time < 3; time++) expect(await letGo()).toBe("voided");
     expect(book().at(-1)).toEqual({ operation: "void", amount: 1_530, outcome: "voided" });
-    await expect(capture()).rejects.toThrow("no 1530 held");
+    expect(await capture()).toBe("voided");
+    expect(await authorise("tok_ok")).toBe("voided");
+    expect(await provider.statement("o-1")).toEqual({ total: amount, state: "voided", refunds: [] });
   });
 
   test("cannot be captured for more", async () => {
@@ -97,11 +99,32 @@ describe("what is authorised", () => {
   test("is refunded in parts, each once, and never for more than was captured", async () => {
     await expect(refund(1, 1)).rejects.toThrow("no 1 left");
     await capture();
-    for (let time = 0; time < 3; time++) expect(await refund(1, 1_500)).toBe("refunded");
+    for (let time = 0; time < 3; time++) expect(await refund(1, 1_500)).toBe(1_500);
     await expect(refund(2, 31)).rejects.toThrow("no 31 left");
-    expect(await refund(3, 30)).toBe("refunded");
-    await expect(letGo()).rejects.toThrow("only be refunded");
+    expect(await refund(3, 30)).toBe(30);
+    // Whatever is asked later under the same key.
+    expect(await refund(1, 7)).toBe(1_500);
+    expect(await letGo()).toBe("captured");
+    expect(await provider.statement("o-1")).toEqual({
+      total: amount,
+      state: "captured",
+      refunds: [
+        { number: 1, amount: 1_500 },
+        { number: 3, amount: 30 },
+      ],
+    });
   });
+});
+
+test("it names the payments of which something was asked since a time, page by page", async () => {
+  const began = Date.now();
+  for (const orderId of ["o-3", "o-1", "o-2"])
+    await provider.authorise({ key: "a", orderId, amount, token: "tok_ok" }, patient);
+  await capture();
+  expect(await provider.askedSince(began, { limit: 2 })).toEqual(["o-1", "o-2"]);
+  expect(await provider.askedSince(began, { after: "o-2", limit: 2 })).toEqual(["o-3"]);
+  expect(await provider.askedSince(Date.now() + 1_000, { limit: 2 })).toEqual([]);
+  expect(await provider.statement("o-4")).toBeUndefined();
 });
 
 test("its book survives kill -9 in the middle of its work", async () => {

@@ -1,7 +1,6 @@
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { setTimeout as pause } from "node:timers/promises";
 import type { Provider } from "./provider.ts";
 
 interface Behaviour {
@@ -62,19 +61,26 @@ export function testProvider(path: string, tokens: Record<string, Behaviour> = {
     currency text not null, outcome text not null, calls integer not null, asked_at integer not null,
     primary key (payment, key)) without rowid`);
   const columns = "payment, key, operation, amount, currency, outcome, calls, asked_at as askedAt";
+  const askedSince = db.prepare(
+    `select distinct payment from operations where asked_at >= ? and payment > ? order by payment limit ?`,
+  );
   const every = db.prepare(`select ${columns} from operations order by payment, asked_at, key`);
   const ofPayment = db.prepare(`select ${columns} from operations where payment = ?`);
   const write = db.prepare("insert or replace into operations values (?, ?, ?, ?, ?, ?, ?, ?)");
   const [begin, commit] = [db.prepare("begin immediate"), db.prepare("commit")];
 
-  /** Carries out an operation unless that has happened already. */
-  function once(asked: Asked, perform: (others: Operation[], before?: Operation) => Operation): Operation {
+  /** Carries out an operation unless that has happened already, or `perform` finds that there is nothing to do. */
+  function once<T extends Operation | undefined>(
+    asked: Asked,
+    perform: (others: Operation[], before?: Operation) => T,
+  ): T | Operation {
     begin.run();
     try {
-      const lines = ofPayment.all(asked.payment) as unknown as Operation[];
+      const lines = linesOf(asked.payment);
       const before = lines.find(({ key }) => key === asked.key);
       if (before && before.outcome !== "pending") return before;
       const after = perform(lines, before);
+      if (after === undefined) return after;
       const { payment, key, operation, amount, currency, outcome, calls, askedAt } = after;
       write.run(payment, key, operation, amount, currency, outcome, calls, askedAt);
       return after;
@@ -84,6 +90,7 @@ export function testProvider(path: string, tokens: Record<string, Behaviour> = {
     }
   }
 
+  const linesOf = (payment: string) => ofPayment.all(payment) as unknown as Operation[];
   const first = (asked: Asked) => ({ ...asked, calls: 1, askedAt: Date.now() });
 
   return {
@@ -98,42 +105,62 @@ export function testProvider(path: string, tokens: Record<string, Behaviour> = {
           const settled = due && answer !== "never" ? answer : "pending";
           return { ...line, operation: "authorise", outcome: voided ? "voided" : settled };
         });
+        if (outcome === "approved" && sums(linesOf(orderId)).voided) return "voided";
         if (outcome === "approved" || outcome === "declined" || outcome === "voided") return outcome;
         if (calls <= failures) throw new Error("The test provider is out of order for a moment");
-        await (answer === "never"
-          ? aborted(signal)
-          : pause(askedAt + takes - Date.now(), undefined, { signal }));
+        await (answer === "never" ? aborted(signal) : pause(askedAt + takes - Date.now(), signal));
       }
     },
 
     async capture({ key, orderId, amount: { amount, currency } }) {
       const asked = { payment: orderId, key, amount, currency };
-      once(asked, (others) => {
+      const line = once(asked, (others): Operation | undefined => {
         const { approved, captured, voided } = sums(others);
-        if (voided || captured + amount > approved) throw new Error(`There is no ${amount} held to capture`);
+        if (voided) return undefined;
+        if (captured + amount > approved) throw new Error(`There is no ${amount} held to capture`);
         return { ...first(asked), operation: "capture", outcome: "captured" };
       });
-      return "captured";
+      return line ? "captured" : "voided";
     },
 
     async void({ key, orderId }) {
       const asked = { payment: orderId, key, amount: 0, currency: "XXX" };
-      once(asked, (others) => {
+      const line = once(asked, (others): Operation | undefined => {
         const { approved, captured, currency } = sums(others);
-        if (captured > 0) throw new Error("What is captured can only be refunded");
+        if (captured > 0) return undefined;
         return { ...first({ ...asked, amount: approved, currency }), operation: "void", outcome: "voided" };
       });
-      return "voided";
+      return line ? "voided" : "captured";
     },
 
     async refund({ key, orderId, amount: { amount, currency } }) {
       const asked = { payment: orderId, key, amount, currency };
-      once(asked, (others) => {
+      const line = once(asked, (others): Operation => {
         const { captured, refunded } = sums(others);
         if (refunded + amount > captured) throw new Error(`There is no ${amount} left to refund`);
         return { ...first(asked), operation: "refund", outcome: "refunded" };
       });
-      return "refunded";
+      return line.amount;
+    },
+
+    async askedSince(since, { after = "", limit }) {
+      return askedSince.all(since, after, limit).map(({ payment }) => payment as string);
+    },
+
+    async statement(orderId) {
+      const lines = linesOf(orderId);
+      const asked = lines.find(({ operation }) => operation === "authorise");
+      if (asked === undefined) return undefined;
+      const { captured, voided } = sums(lines);
+      const declined = asked.outcome === "declined";
+      return {
+        total: { amount: asked.amount, currency: asked.currency },
+        state: captured > 0 ? "captured" : voided ? "voided" : declined ? "declined" : "open",
+        refunds: lines
+          .filter(({ operation }) => operation === "refund")
+          .map(({ key, amount }) => ({ number: Number(key.split(":").at(-1)), amount }))
+          .sort((a, b) => a.number - b.number),
+      };
     },
 
     book: () => every.all() as unknown as Operation[],
@@ -154,3 +181,16 @@ const aborted = (signal: AbortSignal): Promise<never> =>
   new Promise((_, reject) => {
     signal.addEventListener("abort", () => reject(signal.reason), { once: true });
   });
+
+/** Waits some milliseconds, unless nobody waits any longer. */
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const over = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  try {
+    await Promise.race([over, aborted(signal)]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { type Db, migrate, openSqlite } from "drizzle-outbox";
 import { type CloudEvent, dapr, type EventType } from "hono-dapr";
 import { pino } from "pino";
-import type { Caller } from "../auth.ts";
+import { type Caller, unauthorised } from "../auth.ts";
 import { readConfig } from "../config.ts";
 import type { Service } from "../service.ts";
 import { compose } from "../start.ts";
@@ -96,7 +96,7 @@ export async function testService<S>(definition: Service<S>, options: TestOption
     db,
     log: pino({ level: "silent" }),
     now: options.now,
-    verify: async (token) => JSON.parse(Buffer.from(token, "base64url").toString(), revive) as Caller,
+    verify: callerOf,
   });
 
   const requestOf = (
@@ -175,6 +175,14 @@ const asItIs = (body: unknown): body is string | Uint8Array<ArrayBuffer> | Reada
 /** A token that only a service under test understands. */
 const tokenFor = (id: string, scopes: string[]): string =>
   Buffer.from(JSON.stringify({ id, kind: "client", scopes })).toString("base64url");
+
+async function callerOf(token: string): Promise<Caller> {
+  try {
+    return JSON.parse(Buffer.from(token, "base64url").toString(), revive) as Caller;
+  } catch {
+    throw unauthorised("invalid_token", "the token does not hold");
+  }
+}
 
 const revive = (key: string, value: unknown): unknown =>
   key === "scopes" ? new Set(value as string[]) : value;
