@@ -46,6 +46,16 @@ describe("who may import what", () => {
     ["packages/hono-dapr/src/x.ts", 'import { outbox } from "drizzle-outbox";', "stands alone"],
     ["packages/drizzle-outbox/src/x.ts", 'import { dapr } from "hono-dapr";', "stands alone"],
     ["packages/chassis/src/x.ts", 'import { dapr } from "../../hono-dapr/src/dapr.ts";', "by its name"],
+    [
+      "packages/souk/src/chaos/checker/x.ts",
+      'import { openSqlite } from "drizzle-outbox";',
+      "shares no code",
+    ],
+    [
+      "packages/souk/src/chaos/checker/rules/x.ts",
+      'import { openApi } from "../../../api-client.ts";',
+      "shares no code",
+    ],
   ])("%s must not say: %s", (file, code, rule) => {
     expect(
       violations(new Map([[file, code]]))

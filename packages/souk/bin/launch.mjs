@@ -136,8 +136,15 @@ export function launch(args, script = "packages/souk/src/cli.ts") {
   // The runner holds the other end of the last pipe: it stops everything when this process is killed.
   const child = spawn(findBun(), [path.join(root, script), ...args], {
     stdio: ["inherit", "inherit", "inherit", "pipe"],
-    // The shop's own ports are never behind a proxy.
-    env: { ...process.env, NO_PROXY: noProxy(), no_proxy: noProxy(), SOUK_PARENT_FD: "3" },
+    env: {
+      ...process.env,
+      // The shop's own ports are never behind a proxy.
+      NO_PROXY: noProxy(),
+      no_proxy: noProxy(),
+      // Bun has 256 requests under way at once and keeps the rest waiting; a drill has a thousand customers.
+      BUN_CONFIG_MAX_HTTP_REQUESTS: "8192",
+      SOUK_PARENT_FD: "3",
+    },
   });
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
   child.on("error", (error) => fail(`Bun could not be started: ${error.message}`));

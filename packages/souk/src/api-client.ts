@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import { setTimeout as pause } from "node:timers/promises";
 
 /** The development client's file, as the shop writes it. */
 interface DevClient {
@@ -7,6 +8,8 @@ interface DevClient {
   clientId: string;
   clientSecret: string;
 }
+
+const tokenWithinMs = 15_000;
 
 /** An answer that is not a success, with what it said. */
 export class Refused extends Error {
@@ -33,6 +36,8 @@ export interface CallOptions {
   headers?: Record<string, string>;
   /** Sends no token. */
   guest?: boolean;
+  /** Gives up when it is aborted. */
+  signal?: AbortSignal;
 }
 
 /** The shop's public API, called as a client of it would: through the gateway, with a token of its own. */
@@ -78,6 +83,7 @@ export async function openApi(clientFile: string, url?: string): Promise<Api> {
         "content-type": "application/x-www-form-urlencoded",
       },
       body: "grant_type=client_credentials",
+      signal: AbortSignal.timeout(tokenWithinMs),
     });
     if (!response.ok) throw await refusal(response, "asking for a token");
     const { access_token: value, expires_in: seconds } = (await response.json()) as {
@@ -89,7 +95,7 @@ export async function openApi(clientFile: string, url?: string): Promise<Api> {
 
   async function call<T>(
     path: string,
-    { method = "GET", body, headers = {}, guest }: CallOptions = {},
+    { method = "GET", body, headers = {}, guest, signal }: CallOptions = {},
   ): Promise<Answer<T>> {
     const raw = typeof body === "string" || body instanceof ReadableStream || body instanceof Blob;
     const response = await fetch(base + path, {
@@ -99,6 +105,7 @@ export async function openApi(clientFile: string, url?: string): Promise<Api> {
         ...(body !== undefined && !raw ? { "content-type": "application/json" } : {}),
         ...headers,
       },
+      signal,
       ...(body === undefined ? {} : { body: raw ? (body as string | Blob) : JSON.stringify(body) }),
     });
     if (response.status >= 400) throw await refusal(response, `${method} ${path}`);
@@ -113,18 +120,41 @@ export async function openApi(clientFile: string, url?: string): Promise<Api> {
   return {
     url: base,
     call,
-    async *all<T>(path: string) {
-      const separator = path.includes("?") ? "&" : "?";
-      let cursor: string | null = null;
-      do {
-        const page: Answer<{ items: T[]; nextCursor: string | null }> = await call(
-          `${path}${separator}limit=100${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`,
-        );
-        yield* page.body.items;
-        cursor = page.body.nextCursor;
-      } while (cursor !== null);
-    },
+    all: (path) => pages(call, path),
   };
+}
+
+async function* pages<T>(call: Api["call"], path: string): AsyncGenerator<T> {
+  const separator = path.includes("?") ? "&" : "?";
+  let cursor: string | null = null;
+  do {
+    const page: Answer<{ items: T[]; nextCursor: string | null }> = await call(
+      `${path}${separator}limit=100${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`,
+    );
+    yield* page.body.items;
+    cursor = page.body.nextCursor;
+  } while (cursor !== null);
+}
+
+/**
+ * An API whose reads are asked again, when the shop says to come back later or does not answer at all, for as long as
+ * `patienceMs`. What changes something is for its caller to repeat, with an Idempotency-Key.
+ */
+export function patient(api: Api, patienceMs = 60_000): Api {
+  async function call<T>(path: string, options: CallOptions = {}): Promise<Answer<T>> {
+    const until = performance.now() + patienceMs;
+    for (;;) {
+      try {
+        return await api.call<T>(path, options);
+      } catch (error) {
+        const later = !(error instanceof Refused) || [429, 503, 504].includes(error.status);
+        const reads = (options.method ?? "GET") === "GET";
+        if (!reads || !later || options.signal?.aborted || performance.now() > until) throw error;
+        await pause(error instanceof Refused && error.retryAfter ? error.retryAfter * 1_000 : 200);
+      }
+    }
+  }
+  return { url: api.url, call, all: (path) => pages(call, path) };
 }
 
 async function refusal(response: Response, what: string): Promise<Refused> {

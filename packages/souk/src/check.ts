@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 
-// bun packages/souk/src/check.ts [--fast]: everything that `npm test` proves, one suite after the other.
+// bun packages/souk/src/check.ts [--fast | --security]: everything that `npm test` proves.
 // The last line is `N passed, N failed`. A line "not run: …" that a test prints is repeated before it.
 
 interface Suite {
@@ -22,7 +22,6 @@ interface Result {
 const root = resolve(import.meta.dir, "../../..");
 const bun = process.execPath;
 const bin = (name: string): string => join(root, "node_modules/.bin", name);
-const fast = process.argv.includes("--fast");
 
 const testFiles = (folder: string): string[] =>
   readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
@@ -39,8 +38,7 @@ const onReal = packages.flatMap((name) => {
     return []; // a package whose tests all stand beside its source
   }
 });
-const own = testFiles("tests").filter((file) => !file.startsWith("tests/e2e"));
-const endToEnd = testFiles("tests/e2e");
+const own = testFiles("tests").filter((file) => !/^tests\/(e2e|security|simulator)\//.test(file));
 
 const tests = (name: string, files: string[], timeoutMs: number): Suite => ({
   name,
@@ -48,48 +46,63 @@ const tests = (name: string, files: string[], timeoutMs: number): Suite => ({
   counts: true,
 });
 
-const suites: Suite[] = [
+/** Each file in a process of its own: they start shops. */
+const eachOf = (name: string, folder: string, timeoutMs: number): Suite[] =>
+  testFiles(folder).map((file) =>
+    tests(`${name}: ${file.split("/").at(-1)?.replace(".test.ts", "")}`, [file], timeoutMs),
+  );
+
+const inProcess: Suite[] = [
   { name: "types", command: [bin("tsc"), "--noEmit"], counts: false },
   { name: "lint and format", command: [bin("biome"), "ci", "--colors=off", "."], counts: false },
-  tests("packages", inSource, 30_000),
-  tests("services", testFiles("services"), 30_000),
-  tests("architecture and contracts", own, 60_000),
-  ...(fast
-    ? []
-    : [
-        // Once, before tests with a time-out need it: from nothing it may take minutes.
-        {
-          name: "the Dapr runtime and Redis",
-          command: [bun, "packages/souk/src/obtained.ts"],
-          counts: false,
-        },
-        ...onReal.map((file) => tests(file, [file], 120_000)),
-        ...endToEnd.map((file) =>
-          tests(`end to end: ${file.split("/").at(-1)?.replace(".test.ts", "")}`, [file], 240_000),
-        ),
-      ]),
+  tests("packages", inSource, 120_000),
+  tests("services", testFiles("services"), 120_000),
+  tests("architecture and contracts", own, 120_000),
+  tests("simulator", testFiles("tests/simulator"), 600_000),
+];
+const runtime: Suite = {
+  // Once, before tests with a time-out need it: from nothing it may take minutes.
+  name: "the Dapr runtime and Redis",
+  command: [bun, "packages/souk/src/obtained.ts"],
+  counts: false,
+};
+const security = eachOf("security", "tests/security", 240_000);
+const whole: Suite[] = [
+  ...onReal.map((file) => tests(file, [file], 120_000)),
+  ...eachOf("end to end", "tests/e2e", 240_000),
 ];
 
-let running: ReturnType<typeof spawn> | undefined;
+/** Suites that keep the whole machine busy by themselves. */
+const isHeavy = ({ name }: Suite): boolean => /(bugs|chaos|drills)\.test\.ts$/.test(name);
+
+// The runtime may have to be built first, which nothing of the first part needs. Most shops of the second wait more
+// than they work.
+const parts: { suites: Suite[]; atOnce: number }[] = process.argv.includes("--security")
+  ? [{ suites: [runtime, ...security], atOnce: 1 }]
+  : process.argv.includes("--fast")
+    ? [{ suites: inProcess, atOnce: 1 }]
+    : [
+        { suites: [runtime, ...inProcess], atOnce: 2 },
+        { suites: [...whole.filter((suite) => !isHeavy(suite)), ...security], atOnce: 2 },
+        { suites: whole.filter(isHeavy), atOnce: 1 },
+      ];
+
+const running = new Set<ReturnType<typeof spawn>>();
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   process.on(signal, () => {
-    running?.kill(signal);
+    for (const child of running) child.kill(signal);
     process.stdout.write("\ninterrupted\n0 passed, 1 failed\n");
     process.exit(130);
   });
 }
 
 const totals: Result = { passed: 0, failed: 0, skipped: 0, notRun: [] };
-for (const suite of suites) {
-  process.stdout.write(`\n── ${suite.name}\n`);
-  const started = performance.now();
-  const result = await run(suite);
-  totals.passed += result.passed;
-  totals.failed += result.failed;
-  totals.skipped += result.skipped;
-  totals.notRun.push(...result.notRun);
-  const seconds = ((performance.now() - started) / 1000).toFixed(1);
-  process.stdout.write(`── ${suite.name}: ${result.passed} passed, ${result.failed} failed (${seconds} s)\n`);
+for (const { suites, atOnce } of parts) {
+  const left = [...suites];
+  const lane = async (): Promise<void> => {
+    for (let suite = left.shift(); suite; suite = left.shift()) await prove(suite, atOnce === 1);
+  };
+  await Promise.all(Array.from({ length: atOnce }, lane));
 }
 process.stdout.write("\n");
 for (const line of new Set(totals.notRun)) process.stdout.write(`${line}\n`);
@@ -97,24 +110,43 @@ const skipped = totals.skipped > 0 ? `, ${totals.skipped} skipped` : "";
 process.stdout.write(`${totals.passed} passed, ${totals.failed} failed${skipped}\n`);
 process.exit(totals.failed === 0 ? 0 : 1);
 
-async function run({ command: [program = "", ...args], counts }: Suite): Promise<Result> {
+/** Runs a suite and counts it. What it prints is shown as it comes, or in one piece where another runs beside it. */
+async function prove(suite: Suite, live: boolean): Promise<void> {
+  process.stdout.write(live ? `\n── ${suite.name}\n` : `── ${suite.name} …\n`);
+  const started = performance.now();
+  const { output, ...result } = await run(suite, live);
+  totals.passed += result.passed;
+  totals.failed += result.failed;
+  totals.skipped += result.skipped;
+  totals.notRun.push(...result.notRun);
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  if (!live) process.stdout.write(`\n── ${suite.name}\n${output}`);
+  process.stdout.write(`── ${suite.name}: ${result.passed} passed, ${result.failed} failed (${seconds} s)\n`);
+}
+
+async function run(
+  { command: [program = "", ...args], counts }: Suite,
+  live: boolean,
+): Promise<Result & { output: string }> {
   let output = "";
   const code = await new Promise<number>((done) => {
-    running = spawn(program, args, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(program, args, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
+    running.add(child);
     const take = (chunk: Buffer): void => {
       output += chunk;
-      process.stdout.write(chunk);
+      if (live) process.stdout.write(chunk);
     };
-    running.stdout?.on("data", take);
-    running.stderr?.on("data", take);
-    running.once("error", (error) => {
+    child.stdout.on("data", take);
+    child.stderr.on("data", take);
+    child.once("error", (error) => {
       take(Buffer.from(`${error.message}\n`));
       done(1);
     });
-    running.once("close", (exit) => done(exit ?? 1));
+    child.once("close", (exit) => done(exit ?? 1));
+    child.once("close", () => running.delete(child));
   });
   const notRun = output.match(/^not run: .*$/gm) ?? [];
-  if (!counts) return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0, notRun };
+  if (!counts) return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0, notRun, output };
   const count = (word: string): number =>
     Number(new RegExp(`^ *(\\d+) ${word}$`, "m").exec(output)?.[1] ?? 0);
   const failed = count("fail");
@@ -124,5 +156,6 @@ async function run({ command: [program = "", ...args], counts }: Suite): Promise
     failed: failed === 0 && code !== 0 ? 1 : failed,
     skipped: count("skip") + count("todo"),
     notRun,
+    output,
   };
 }

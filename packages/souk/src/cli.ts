@@ -1,14 +1,19 @@
 /** The command line: `npx souk …`. */
 import { Command, CommanderError } from "commander";
 import manifest from "../package.json" with { type: "json" };
+import { backupCommands } from "./backup/commands.ts";
+import { BackupError } from "./backup/manifest.ts";
 import { benchCommand } from "./bench/commands.ts";
+import { chaosCommand } from "./chaos/commands.ts";
 import { context } from "./commands/context.ts";
+import { deadLettersCommand } from "./commands/dead-letters.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { downCommand } from "./commands/down.ts";
 import { infraCommand } from "./commands/infra.ts";
 import { logsCommand } from "./commands/logs.ts";
 import { statusCommand } from "./commands/status.ts";
 import { upCommand } from "./commands/up.ts";
+import { drillCommand } from "./drills/commands.ts";
 import { CannotObtain, ChecksumMismatch } from "./obtain/index.ts";
 import { ProjectError } from "./project.ts";
 import { retailCommands } from "./retail/commands.ts";
@@ -16,7 +21,15 @@ import { AlreadyRunning, PortBusy, StartFailed } from "./shop.ts";
 import { red } from "./terminal.ts";
 
 /** What a person can do something about: its message is enough. */
-const expected = [AlreadyRunning, CannotObtain, ChecksumMismatch, PortBusy, ProjectError, StartFailed];
+const expected = [
+  AlreadyRunning,
+  BackupError,
+  CannotObtain,
+  ChecksumMismatch,
+  PortBusy,
+  ProjectError,
+  StartFailed,
+];
 
 // `npx souk logs | head`: who reads no more is not an error.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
@@ -36,7 +49,11 @@ try {
   doctorCommand(program, here);
   infraCommand(program, here);
   retailCommands(program, here.root);
+  deadLettersCommand(program, here);
+  backupCommands(program, here);
   benchCommand(program);
+  chaosCommand(program, here);
+  drillCommand(program);
   await program.parseAsync(process.argv);
 } catch (error) {
   if (error instanceof CommanderError) process.exitCode = error.exitCode;

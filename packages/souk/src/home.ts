@@ -90,7 +90,14 @@ export interface Secrets {
   "app-api-token": string;
   /** 32 random bytes (base64url) for what the service wants to sign or encrypt. */
   key: string;
+  /** Of identity: what its lookup digests are keyed with. Another value finds nobody again, so it stays. */
+  index?: string;
+  /** Of identity and notifications: seals what is to be mailed. */
+  mail?: string;
 }
+
+/** Which services have a secret that not every service has. It is the same for all of them. */
+const sharedSecrets = { index: ["identity"], mail: ["identity", "notifications"] };
 
 /** Where the secret store of a service reads. */
 export function secretsFile(home: Home, app: string): string {
@@ -107,13 +114,19 @@ export function secretsOf(home: Home, app: string): Secrets {
     "app-api-token": known["app-api-token"] ?? random(),
     key: known.key ?? random(),
   };
+  for (const name of ["index", "mail"] as const) {
+    if (sharedSecrets[name].includes(app)) secrets[name] = shared(home, name);
+  }
   const text = `${JSON.stringify(secrets, null, 2)}\n`;
   if (!existsSync(path) || readFileSync(path, "utf8") !== text) writePrivate(path, text);
   return secrets;
 }
 
-export function redisPassword(home: Home): string {
-  const path = join(home.secrets, "redis-password");
+export const redisPassword = (home: Home): string => shared(home, "redis-password");
+
+/** A secret that several have, made when it is asked for the first time. */
+function shared(home: Home, name: string): string {
+  const path = join(home.secrets, name);
   if (!existsSync(path)) writePrivate(path, random());
   return readFileSync(path, "utf8").trim();
 }

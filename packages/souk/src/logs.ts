@@ -16,21 +16,33 @@ export interface Line {
 
 const TURN_AT = 8 * 1024 * 1024;
 const KEPT = 2;
+/** A disk that took nothing is asked again after this long, not at every line. */
+const AGAIN_MS = 500;
 
-/** Appends to `<folder>/<name>.log`; at 8 MiB that becomes `<name>.log.1`, and two of those are kept. */
+/**
+ * Appends to `<folder>/<name>.log`; at 8 MiB that becomes `<name>.log.1`, and two of those are kept. A disk that takes
+ * nothing loses lines, and how many is written down once it does again; nothing else comes of it.
+ */
 export class LogFile {
   readonly path: string;
-  #fd: number;
-  #size: number;
+  #fd = -1;
+  #size = 0;
+  #closed = false;
+  #lost = 0;
+  #troubled = false;
+  #failedAt = -Infinity;
+  /** A line was written in part. */
+  #torn = false;
 
   constructor(
     folder: string,
     readonly name: string,
     readonly turnAt = TURN_AT,
+    /** Told when lines begin to be lost, and with nothing when they are written again. */
+    readonly trouble: (error: Error | undefined) => void = () => {},
   ) {
     this.path = join(folder, `${name}.log`);
-    this.#fd = openSync(this.path, "a", 0o600);
-    this.#size = fstatSync(this.#fd).size;
+    this.#attempt(() => this.#open());
   }
 
   write(line: Line): void {
@@ -45,25 +57,76 @@ export class LogFile {
   }
 
   close(): void {
-    if (this.#fd === -1) return;
-    closeSync(this.#fd);
+    this.#closed = true;
+    this.#attempt(() => this.#shut());
+  }
+
+  #shut(): void {
+    const fd = this.#fd;
     this.#fd = -1;
+    if (fd !== -1) closeSync(fd);
+  }
+
+  #open(): void {
+    this.#fd = openSync(this.path, "a", 0o600);
+    this.#size = fstatSync(this.#fd).size;
   }
 
   #append(text: string): void {
-    if (this.#fd === -1) return;
-    if (this.#size > 0 && this.#size + text.length > this.turnAt) this.#turn();
-    this.#size += writeSync(this.#fd, text);
+    if (this.#closed) return;
+    const done =
+      performance.now() - this.#failedAt >= AGAIN_MS &&
+      this.#attempt(() => {
+        if (this.#fd === -1) this.#open();
+        if (this.#size > 0 && this.#size + text.length > this.turnAt) this.#turn();
+        if (this.#torn) this.#put("\n");
+        this.#torn = false;
+        if (this.#lost > 0) this.#put(`${JSON.stringify(this.#gap())}\n`);
+        this.#lost = 0;
+        this.#put(text);
+      });
+    if (!done) this.#lost++;
+  }
+
+  #gap(): Line {
+    const msg = `${this.#lost} lines are missing here: they could not be written`;
+    return { time: new Date().toISOString(), level: "warn", process: this.name, msg };
+  }
+
+  /** A disk that becomes full takes a part. */
+  #put(text: string): void {
+    const bytes = Buffer.from(text);
+    for (let at = 0; at < bytes.length; ) {
+      const written = writeSync(this.#fd, bytes, at);
+      at += written;
+      this.#size += written;
+      this.#torn = at < bytes.length;
+    }
+  }
+
+  #attempt(work: () => void): boolean {
+    const before = this.#troubled;
+    try {
+      work();
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      this.#failedAt = performance.now();
+      this.#troubled = true;
+      if (!before) this.trouble(error);
+      return false;
+    }
+    this.#troubled = false;
+    if (before) this.trouble(undefined);
+    return true;
   }
 
   #turn(): void {
-    closeSync(this.#fd);
+    this.#shut();
     rmSync(`${this.path}.${KEPT}`, { force: true });
     for (let i = KEPT - 1; i >= 1; i--) moveIfThere(`${this.path}.${i}`, `${this.path}.${i + 1}`);
     moveIfThere(this.path, `${this.path}.1`);
-    this.#fd = openSync(this.path, "a", 0o600);
+    this.#open();
     chmodSync(this.path, 0o600);
-    this.#size = 0;
   }
 }
 

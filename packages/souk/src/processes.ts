@@ -61,6 +61,15 @@ export function processesOf(owner: string): number[] {
     .filter((pid) => pid !== process.pid);
 }
 
+/** The processes that a process has started and that are still alive. */
+export function childrenOf(pid: number): number[] {
+  if (!linux) return (run("pgrep", ["-P", String(pid)]) ?? "").split("\n").filter(Boolean).map(Number);
+  return numbers("/proc").filter((child) => {
+    const stat = read(`/proc/${child}/stat`);
+    return stat?.slice(stat.lastIndexOf(")") + 2).split(" ")[1] === String(pid);
+  });
+}
+
 /** Sends a signal to a process group and says whether there was one. */
 export function signalGroup(pid: number, signal: NodeJS.Signals): boolean {
   return signalled(-pid, signal);

@@ -11,8 +11,10 @@
 import { Database } from "bun:sqlite";
 import { existsSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { finishRestore } from "./backup/place.ts";
 import { admit, dropOldCertificates, sentryTokenFile, trustAnchors } from "./certificates.ts";
 import { baseEnvironment } from "./environment.ts";
+import { watchHealth } from "./health.ts";
 import { forget, type Home, homeOf, prepare, redisPassword, secretsFile, secretsOf } from "./home.ts";
 import { type Lock, lock } from "./lock.ts";
 import { type Level, type Line, LogFile } from "./logs.ts";
@@ -31,10 +33,19 @@ import {
   sidecarReady,
   until,
 } from "./sidecar.ts";
+import { keepStreamsShort } from "./streams.ts";
+import { diskTrouble, explain } from "./trouble.ts";
 import { Guard, Unit } from "./unit.ts";
 
 /** The process of a service, or the sidecar beside it. */
 export type Part = "app" | "sidecar";
+
+/** A connection that a part of a service makes on this machine. */
+export interface Link {
+  app: string;
+  from: Part;
+  to: Part | "redis" | "sentry";
+}
 
 export interface ShopOptions {
   /** The checkout. Default: the one this file is in. */
@@ -45,8 +56,10 @@ export interface ShopOptions {
   port?: number;
   /** Where the gateway listens. Default: loopback only. */
   host?: string;
-  /** Variables for every service, over those of dapr.yaml. */
-  env?: Record<string, string>;
+  /** Variables for every service, over those of dapr.yaml; a function says them for each. */
+  env?: Record<string, string> | ((app: string) => Record<string, string>);
+  /** Puts something of the caller's into a connection, a proxy say: from the port it leads to, the one to use instead. */
+  route?: (link: Link, port: number) => Promise<number>;
   /** Forgets all data first. */
   fresh?: boolean;
   /** Says nothing on the screen; the log has it all the same. */
@@ -130,6 +143,9 @@ const APP_GRACE_MS = 12_000;
 const SIDECAR_GRACE_MS = 8_000;
 const INFRA_GRACE_MS = 8_000;
 
+/** Failures in a row after which daprd may call a service unhealthy: the most that it can count to. */
+const NEVER = 2_147_483_647;
+
 interface Service {
   app: App;
   unit: Unit;
@@ -147,19 +163,21 @@ export async function startShop(options: ShopOptions = {}): Promise<Shop> {
   const root = options.root ?? findRoot(fileURLToPath(new URL(".", import.meta.url)));
   const project = readProject(root);
   const home = homeOf(root, options.home);
-  prepare(home);
-  const held = lock(home);
-  if (!held) throw new AlreadyRunning(home, readRun(home));
+  let held: Lock | null = null;
   let runner: Runner | undefined;
   try {
+    prepare(home);
+    held = lock(home);
+    if (!held) throw new AlreadyRunning(home, readRun(home));
     options.signal?.throwIfAborted();
     runner = new Runner(project, home, held, options);
     await runner.start();
     return runner;
   } catch (error) {
     if (runner) await runner.stop();
-    else held.release();
-    throw error;
+    else held?.release();
+    const why = diskTrouble(error, home);
+    throw why === undefined ? error : new StartFailed(why, { cause: error });
   }
 }
 
@@ -170,12 +188,15 @@ class Runner implements Shop {
   #guard: Guard | null = null;
   #redis: Unit | null = null;
   #sentry: Unit | null = null;
+  #streams: { stop(): void } | null = null;
   #services = new Map<string, Service>();
   #logs: LogFile[] = [];
+  #logless = false;
   #began = performance.now();
   #stopping: Promise<void> | null = null;
   #done = Promise.withResolvers<void>();
   #unsaved = false;
+  #publicPort: Reservation | null = null;
 
   constructor(
     readonly project: Project,
@@ -237,6 +258,7 @@ class Runner implements Shop {
       ...[...this.#services.values()].map((each) => this.#startUnit(each.unit)),
     ]);
     signal?.throwIfAborted();
+    this.#streams = keepStreamsShort(this.#run.redis.port, redisPassword(this.home));
     await this.#startSidecars();
     await this.ready(READY_MS);
     this.#run.state = "ready";
@@ -290,6 +312,7 @@ class Runner implements Shop {
       services.map((each) => each.sidecar),
       SIDECAR_GRACE_MS,
     );
+    this.#streams?.stop();
     if (this.#sentry) await this.#sentry.stop(grace(INFRA_GRACE_MS));
     if (this.#redis) await this.#redis.stop(grace(INFRA_GRACE_MS));
     await this.#guard?.close();
@@ -305,12 +328,12 @@ class Runner implements Shop {
   async #cleanUp(): Promise<void> {
     const left = leftovers(this.home, processesOf(this.home.dir));
     await end(left, 2_000);
+    finishRestore(this.home);
     if (this.options.fresh) {
       forget(this.home);
       prepare(this.home);
     }
-    this.#log = new LogFile(this.home.logs, "souk");
-    this.#logs.push(this.#log);
+    this.#log = this.#openLog("souk");
     if (left.length > 0) this.#say("warn", `ended ${left.length} processes that an earlier start had left`);
     rmSync(this.home.runFile, { force: true });
     rmSync(this.home.processesFile, { force: true });
@@ -318,8 +341,9 @@ class Runner implements Shop {
 
   async #choosePort(): Promise<void> {
     if (this.#run.port === 0) {
+      // Held until the gateway takes it: other shops look for free ports, too.
       const free = await reserve();
-      await free.release();
+      this.#publicPort = free;
       this.#run.port = free.port;
       this.#run.url = `http://localhost:${free.port}`;
       return;
@@ -380,6 +404,14 @@ class Runner implements Shop {
       ]);
       const secrets = secretsOf(home, app.id);
       const tokens = { dapr: secrets["dapr-api-token"], app: secrets["app-api-token"] };
+      const route = (from: Part, to: Link["to"], port: number) =>
+        options.route?.({ app: app.id, from, to }, port) ?? port;
+      const [viaApp, viaSidecar, viaRedis, viaSentry] = await Promise.all([
+        route("sidecar", "app", main.port),
+        route("app", "sidecar", http.port),
+        route("sidecar", "redis", redisPort.port),
+        route("sidecar", "sentry", sentryPort.port),
+      ]);
       const { PORT, ...declared } = app.env;
       // Only the gateway has a public port in dapr.yaml.
       const isPublic = PORT !== undefined;
@@ -394,51 +426,45 @@ class Runner implements Shop {
           SOUK_DATA: home.data,
           DEV_CLIENT_FILE: home.devClient,
           SOUK_HOME: home.dir,
-          ...options.env,
+          ...(typeof options.env === "function" ? options.env(app.id) : options.env),
           APP_ID: app.id,
           APP_PORT: String(main.port),
           APP_PROTOCOL: app.appProtocol,
-          DAPR_HTTP_PORT: String(http.port),
+          DAPR_HTTP_PORT: String(viaSidecar),
           DAPR_GRPC_PORT: String(grpc.port),
           DAPR_API_TOKEN: tokens.dapr,
           APP_API_TOKEN: tokens.app,
           ...(isPublic ? { PORT: String(this.#run.port), HOST: options.host ?? "127.0.0.1" } : {}),
         },
         graceMs: APP_GRACE_MS,
-        before: () => main.release(),
+        before: async () => {
+          await Promise.all([main.release(), isPublic ? this.#publicPort?.release() : undefined]);
+        },
       });
       const sidecar = this.#make({
         name: `${app.id}-sidecar`,
         command: sidecarCommand({
           daprd: obtained.daprd,
           appId: app.id,
-          appPort: main.port,
+          appPort: viaApp,
           httpPort: http.port,
           grpcPort: grpc.port,
           internalPort: internal.port,
           metricsPort: metrics.port,
           resources: app.resources,
           config: app.config,
-          sentryAddress: `127.0.0.1:${sentryPort.port}`,
+          sentryAddress: `127.0.0.1:${viaSentry}`,
           appProtocol: app.appProtocol,
           logLevel: process.env.SOUK_DAPR_LOG_LEVEL ?? app.logLevel,
           maxBodySize: app.maxBodySize,
           readBufferSize: app.readBufferSize,
           maxConcurrency: app.maxConcurrency,
-          health: app.health,
+          // We ask the service ourselves: see #watch.
+          health: app.health && { ...app.health, threshold: NEVER },
         }),
         cwd: app.dir,
         env: base,
         graceMs: SIDECAR_GRACE_MS,
-        onLine: ({ msg }) => {
-          // daprd stops reading the topics of a service that is not healthy. With bulk subscriptions it then
-          // loses the workers that hold a message, for good, and reads nothing more once the service is back.
-          // A new sidecar waits for the service, and gets what the old one held.
-          if (msg.includes("App entered un-healthy status") && this.#run.state !== "stopping") {
-            this.#say("warn", `${app.id} does not answer its sidecar, which is started anew`);
-            sidecar.kill();
-          }
-        },
         before: async () => {
           await Promise.all([http.release(), grpc.release(), internal.release(), metrics.release()]);
           Object.assign(
@@ -448,13 +474,14 @@ class Runner implements Shop {
               appApiToken: tokens.app,
               trustAnchors: trustAnchors(home) ?? "",
               sentryToken: sentryTokenFile(home, app.id),
-              redisPort: redisPort.port,
+              redisPort: viaRedis,
               secretsFile: secretsFile(home, app.id),
               names: home.names,
             }),
           );
         },
       });
+      if (app.health) this.#watch(app, app.health, viaApp, sidecar);
       this.#services.set(app.id, {
         app,
         unit,
@@ -478,6 +505,27 @@ class Runner implements Shop {
     this.#save();
   }
 
+  /**
+   * Starts a sidecar anew whose service does not answer: the new one waits for the service, and gets what the old one
+   * held. Left to itself, daprd stops reading the topics of a service that is not healthy; on the way it acknowledges
+   * events that it was just trying to deliver (they are lost), and with bulk subscriptions it loses workers.
+   */
+  #watch(app: App, health: NonNullable<App["health"]>, port: number, sidecar: Unit): void {
+    const { intervalS, path, threshold, timeoutMs } = health;
+    const stop = watchHealth({
+      url: `http://127.0.0.1:${port}${path}`,
+      intervalMs: intervalS * 1000,
+      timeoutMs,
+      threshold,
+      onDown: () => {
+        if (this.#run.state === "stopping") return;
+        this.#say("warn", `${app.id} does not answer its sidecar, which is started anew`);
+        void sidecar.kill();
+      },
+    });
+    this.stopped.then(stop);
+  }
+
   #make(settings: {
     name: string;
     command: string[];
@@ -488,17 +536,33 @@ class Runner implements Shop {
     onLine?: (line: Line) => void;
   }): Unit {
     if (!this.#guard) throw new Error("The guard comes before what it guards.");
-    const log = new LogFile(this.home.logs, settings.name);
-    this.#logs.push(log);
+    const log = this.#openLog(settings.name);
     const unit = new Unit({
       ...settings,
       env: { ...settings.env },
       log,
       guard: this.#guard,
       say: (level, text) => this.#say(level, text),
+      explain: (tail) => explain(tail, this.home),
     });
     unit.on("change", () => this.#save());
     return unit;
+  }
+
+  /** A disk that takes no logs stops nobody from working. */
+  #openLog(name: string): LogFile {
+    const log = new LogFile(this.home.logs, name, undefined, (error) => {
+      if ((error !== undefined) === this.#logless) return;
+      this.#logless = error !== undefined;
+      if (error)
+        this.#say(
+          "error",
+          `No logs are written, the shop goes on without: ${diskTrouble(error, this.home) ?? error}`,
+        );
+      else this.#say("info", "Logs are written again");
+    });
+    this.#logs.push(log);
+    return log;
   }
 
   async #startInfra(): Promise<void> {
@@ -558,6 +622,7 @@ class Runner implements Shop {
         .slice(-8)
         .map((line) => `\n    ${line}`)
         .join("");
+    const meaning = () => (unit.meaning === undefined ? "" : `\n  ${unit.meaning}`);
     const hopeless = unit.failures + HOPELESS;
     let asked = false;
     try {
@@ -566,7 +631,7 @@ class Runner implements Shop {
         async () => {
           if (unit.failures >= hopeless)
             throw new StartFailed(
-              `${name} ends as soon as it is started. Its last words:${tail()}\n  All of them: npx souk logs ${name}`,
+              `${name} ends as soon as it is started. Its last words:${tail()}\n  All of them: npx souk logs ${name}${meaning()}`,
             );
           asked = true;
           return unit.pid !== null && ask();
@@ -577,7 +642,7 @@ class Runner implements Shop {
     } catch (error) {
       if (asked && error instanceof Error && error.message.includes("took longer"))
         throw new StartFailed(
-          `${name} is not ready after ${withinMs / 1000} s. Its last words:${tail()}\n  All of them: npx souk logs ${name}`,
+          `${name} is not ready after ${withinMs / 1000} s. Its last words:${tail()}\n  All of them: npx souk logs ${name}${meaning()}`,
         );
       throw error;
     }

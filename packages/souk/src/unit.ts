@@ -17,6 +17,8 @@ export interface UnitOptions {
   say(level: Level, text: string): void;
   /** Awaited before every start. */
   before?: () => Promise<void>;
+  /** What its last words mean, for who reads that it ended. */
+  explain?: (tail: readonly string[]) => string | undefined;
   /** Sees every line that it prints. */
   onLine?: (line: Line) => void;
   /** Groups are announced here, so that they end with the runner whatever ends it. */
@@ -38,6 +40,10 @@ export class Unit extends EventEmitter<{ change: []; exit: [] }> {
   failures = 0;
   /** The last lines it printed, for who wants to know why it died. */
   readonly tail: string[] = [];
+  /** What its last words mean, once it has ended; another run may end of something else. */
+  meaning: string | undefined;
+  /** How many lines of the tail are from this run. */
+  #lines = 0;
   #id: ProcessId | null = null;
   #exited: Promise<void> = Promise.resolve();
   #timer: Timer | null = null;
@@ -101,6 +107,7 @@ export class Unit extends EventEmitter<{ change: []; exit: [] }> {
     const [program = "", ...args] = command;
     const child = spawn(program, args, { cwd, env, detached: true, stdio: ["ignore", "pipe", "pipe"] });
     this.#startedAt = performance.now();
+    this.#lines = 0;
     const exited = Promise.withResolvers<void>();
     this.#exited = exited.promise;
     if (child.pid !== undefined) {
@@ -114,6 +121,7 @@ export class Unit extends EventEmitter<{ change: []; exit: [] }> {
       const cut = lines((line) => {
         const said = log.raw(line, from);
         this.tail.push(said.msg);
+        this.#lines++;
         if (this.tail.length > 20) this.tail.shift();
         this.options.onLine?.(said);
       });
@@ -138,7 +146,10 @@ export class Unit extends EventEmitter<{ change: []; exit: [] }> {
       this.options.guard.remove(id);
     }
     if (this.#wanted) {
-      if (performance.now() - this.#startedAt > STEADY_MS) this.failures = 0;
+      if (performance.now() - this.#startedAt > STEADY_MS) {
+        this.failures = 0;
+        this.meaning = undefined;
+      }
       const wait = Math.min(FIRST_MS * 2 ** this.failures, LONGEST_MS) * (0.75 + Math.random() / 2);
       this.failures++;
       this.restarts++;
@@ -146,6 +157,9 @@ export class Unit extends EventEmitter<{ change: []; exit: [] }> {
         "warn",
         `${this.name}${id ? ` (pid ${id.pid})` : ""} ${how}; it starts again in ${wait < 1000 ? `${Math.round(wait)} ms` : `${(wait / 1000).toFixed(1)} s`}`,
       );
+      const why = this.#lines > 0 ? this.options.explain?.(this.tail.slice(-this.#lines)) : undefined;
+      if (why !== undefined && why !== this.meaning) this.options.say("error", `${this.name}: ${why}`);
+      this.meaning = why;
       this.#set("waiting");
       this.#timer = setTimeout(() => {
         this.#timer = null;

@@ -1,12 +1,12 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { type Api, openApi } from "../api-client.ts";
 import { type OrderSeen, OrdersWatch } from "../orders-watch.ts";
 import { table } from "../retail/report.ts";
-import type { Run } from "../run.ts";
 import { startShop } from "../shop.ts";
+import { vitals } from "../vitals.ts";
 import { load, type Measured } from "./measure.ts";
 import { measureRaw } from "./raw.ts";
 
@@ -64,7 +64,7 @@ async function measure(ms: number, say: (text: string) => void): Promise<Report>
       }
       say("catalog reads…");
       const catalog = await load(reader(api, skus), { concurrency: 32, ms, warmUpMs });
-      const memory = memoryOf(shop.run);
+      const memory = vitals(shop.run).map(({ name, pssMiB }) => ({ name, pssMiB }));
       const machine = { cores: cpus().length, model: cpus()[0]?.model ?? "" };
       return { machine, startUp: { coldMs, warmMs }, orders, catalog, memory };
     } finally {
@@ -132,29 +132,6 @@ function reader(api: Api, skus: string[]): () => Promise<void> {
   return async () => {
     await api.call(`/api/products/${skus[next++ % skus.length]}`, { guest: true });
   };
-}
-
-/** Proportional set size of every process, from the kernel; empty where it does not say. */
-function memoryOf(run: Run): Report["memory"] {
-  const processes: [string, number | null][] = [
-    ...Object.entries(run.services).flatMap(([name, service]): [string, number | null][] => [
-      [name, service.pid],
-      [`${name} sidecar`, service.sidecarPid],
-    ]),
-    ["redis", run.redis.pid],
-    ["sentry", run.sentry.pid],
-  ];
-  return processes.flatMap(([name, pid]) => {
-    if (pid === null) return [];
-    try {
-      const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
-      const kib = Number(/^Pss:\s+(\d+)/m.exec(rollup)?.[1] ?? 0);
-      return [{ name, pssMiB: kib / 1024 }];
-    } catch {
-      // Not Linux, or the process has just been restarted: there is no figure to give.
-      return [];
-    }
-  });
 }
 
 function render({ machine, startUp, orders, catalog, memory }: Report): string {

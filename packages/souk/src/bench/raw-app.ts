@@ -1,7 +1,7 @@
 import { Hono } from "hono";
 import { dapr, event, on, type PublishableEvent, type StandardSchemaV1 } from "hono-dapr";
 
-// One of the three bare apps that show what this machine's sidecars and broker can do: the hops and publishes of an
+// One of the four bare apps that show what this machine's sidecars and broker can do: the hops and publishes of an
 // order with nothing in between. No database, no validation, no tokens of callers, nothing kept.
 
 interface Step {
@@ -55,8 +55,11 @@ const handle = ({ data }: { data: { id: string; step: number } }): void => {
   if (next === route.length - 1) done.push(data.id);
   go(data.id, next);
 };
-const others = [...new Set(route.filter(({ at }) => at !== name).map(({ topic }) => topic))];
-const listensTo = name === "orders" ? others : ["orders"];
+/** Who gets which topic, as in the shop: the gateway hears of stock, to purge its cache. */
+const listensTo =
+  { gateway: ["inventory"], orders: ["inventory", "payments"], inventory: ["orders"], payments: ["orders"] }[
+    name
+  ] ?? [];
 app.route(
   "/",
   sidecar.subscriptions(

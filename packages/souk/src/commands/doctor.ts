@@ -15,6 +15,7 @@ import { leftovers, readRun } from "../run.ts";
 import { DEFAULT_PORT } from "../shop.ts";
 import { dim, green, red, table, yellow } from "../terminal.ts";
 import { type Context, homeFor } from "./context.ts";
+import { databases } from "./databases.ts";
 import { statusOf } from "./status.ts";
 
 export interface Finding {
@@ -53,6 +54,7 @@ export async function examine(root: string, home: Home): Promise<Finding[]> {
     ...redis(),
     ...(await running(home)),
     ...folder(home),
+    ...databases(home),
     space(home),
     ...clock(home),
   ];
@@ -274,7 +276,7 @@ function space(home: Home): Finding {
     return {
       what: "Disk",
       state: "wrong",
-      text: `${text}: the broker refuses events when it is full`,
+      text: `${text}: when it is full, nothing is stored and nothing accepted`,
       mend: `du -sh ${home.dir}/* && npm start -- --fresh`,
     };
   if (free < 4)

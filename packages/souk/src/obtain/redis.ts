@@ -116,6 +116,8 @@ export const durableRedis = (password: string): string =>
     "appendonly yes",
     "appendfsync always",
     "no-appendfsync-on-rewrite no",
+    // What a crash cut off was never answered; damage anywhere else is refused.
+    "aof-load-truncated yes",
     'save ""',
     "maxmemory-policy noeviction",
     "",

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Command } from "commander";
-import { type Api, openApi } from "../api-client.ts";
+import { type Api, openApi, patient } from "../api-client.ts";
 import { homeOf } from "../home.ts";
 import { importRetail } from "./import.ts";
 import { replayRetail } from "./replay.ts";
@@ -63,7 +63,7 @@ export function retailCommands(program: Command, root: string): void {
 
 async function open(root: string, file: string, { home, url }: Options): Promise<Api> {
   if (!existsSync(file)) throw new Error(`There is no file ${file}`);
-  return openApi(homeOf(root, home).devClient, url);
+  return patient(await openApi(homeOf(root, home).devClient, url));
 }
 
 function positive(name: string, text: string): number {

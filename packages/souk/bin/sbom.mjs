@@ -1,0 +1,4 @@
+#!/usr/bin/env node
+import { launch } from "./launch.mjs";
+
+launch(process.argv.slice(2), "packages/souk/src/supply/sbom.ts");

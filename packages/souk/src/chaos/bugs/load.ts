@@ -1,0 +1,263 @@
+/** A short, directed load: a little of everything that can happen to an order. */
+import { Database } from "bun:sqlite";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { openApi } from "../../api-client.ts";
+import type { Shop } from "../../shop.ts";
+import { AnswersLog } from "../answers.ts";
+import { type Client, client } from "../client.ts";
+import type { Trouble } from "./planted.ts";
+
+/** How long an order may take: where a deadline is to be missed it is short, else none is missed on a slow machine. */
+export const deadlineOf = (troubles: Trouble[]): number => (troubles.includes("silence") ? 4_000 : 15_000);
+
+/** What the shop is started with: short times, so that what takes long in a shop takes seconds here. */
+export const environment = (troubles: Trouble[]) => ({
+  CHECKOUT_DEADLINE_MS: String(deadlineOf(troubles)),
+  PROVIDER_TIMEOUT_MS: "800",
+  RETAIN_SENT_EVENTS_MS: "86400000",
+  LOG_LEVEL: "warn",
+});
+
+export interface Loaded {
+  /** The clients' log. */
+  answers: string;
+  /** When the last trouble was over: milliseconds since the epoch. */
+  quietSince: number;
+}
+
+interface Seen {
+  id: string;
+  status: string;
+}
+
+interface Buying {
+  sku?: string;
+  quantity?: number;
+  token?: string;
+  /** How often it is asked for at once, under one key. */
+  copies?: number;
+}
+
+/** Buys, cancels, refunds and changes prices, and makes the trouble that is asked for. */
+export async function load(shop: Shop, troubles: Trouble[], signal?: AbortSignal): Promise<Loaded> {
+  const answers = join(shop.home.dir, "answers.ndjson");
+  const log = new AnswersLog(answers);
+  const over = AbortSignal.any([AbortSignal.timeout(90_000), ...(signal ? [signal] : [])]);
+  try {
+    const asker = client(await openApi(shop.home.devClient, shop.url), log, over);
+    const shopper = new Shopper(asker);
+    await shopper.stockUp();
+    await shopper.shop();
+    if (troubles.includes("kills")) await whileKilled(shop, shopper);
+    if (troubles.includes("silence")) await whileSilent(shop, shopper);
+    if (troubles.includes("again")) await deliverAgain(shop);
+    return { answers, quietSince: Date.now() };
+  } finally {
+    log.close();
+  }
+}
+
+const plenty = ["CUP", "HEART", "LANTERN", "T-LIGHT"];
+
+class Shopper {
+  #orders = 0;
+
+  constructor(readonly asker: Client) {}
+
+  async stockUp(): Promise<void> {
+    const price = (amount: number) => ({ amount, currency: "GBP" });
+    const thing = (sku: string, onHand: number) => ({
+      sku,
+      name: `A ${sku}`,
+      price: price(250),
+      kind: "physical",
+      onHand,
+    });
+    const products = [
+      ...plenty.map((sku) => thing(sku, 1_000)),
+      thing("RARE", 5),
+      { sku: "WRAPPING", name: "Gift wrapping", price: price(100), kind: "service" },
+    ];
+    await this.asker.ask({
+      method: "POST",
+      path: "/api/products/import",
+      headers: { "content-type": "application/x-ndjson" },
+      body: products.map((product) => JSON.stringify(product)).join("\n"),
+      key: crypto.randomUUID(),
+    });
+    // A shop with a bug may never get there: what it does then is for the checker to see.
+    await this.until(async () => {
+      const { body } = await this.asker.ask<{ available: number }>({ path: "/api/stock/RARE" });
+      return body?.available === 5 && (await this.buy({ sku: "T-LIGHT" })) !== undefined;
+    }, 4_000);
+  }
+
+  /** Everything that can happen to an order, at once. */
+  async shop(): Promise<void> {
+    const tokens = [
+      "tok_ok",
+      "tok_ok",
+      "tok_declined",
+      "tok_ok",
+      "tok_timeout",
+      "tok_ok",
+      "tok_flaky",
+      "tok_ok",
+    ];
+    const bought = Promise.all([
+      ...Array.from({ length: 24 }, (_, index) =>
+        this.buy({
+          sku: plenty[index % plenty.length],
+          quantity: 1 + (index % 3),
+          token: tokens[index % tokens.length],
+        }),
+      ),
+      ...Array.from({ length: 6 }, () => this.buy({ sku: "RARE", quantity: 2 })),
+      ...Array.from({ length: 4 }, () => this.buy({ copies: 3 })),
+      this.buy({ sku: "WRAPPING" }),
+    ]);
+    // Called off at once, at every step of their way.
+    const calledOff = Array.from({ length: 16 }, async (_, index) => {
+      const order = await this.buy({
+        sku: plenty[index % plenty.length],
+        token: index % 2 ? "tok_ok" : "tok_flaky",
+      });
+      await pause(index * 25);
+      if (order) await this.cancel(order);
+    });
+    await Promise.all([bought, ...calledOff, this.changePrices(), this.count()]);
+    const confirmed = await this.confirmed((await bought).flatMap((order) => order ?? []));
+    const [first, second, third, ...rest] = confirmed;
+    await Promise.all([
+      first && this.refund(first, 100, 2),
+      second && this.refund(second, undefined, 1),
+      third && this.refund(third, 50, 1).then(() => this.refund(third, 50, 1)),
+      ...rest.slice(0, 3).map((order) => this.cancel(order)),
+    ]);
+  }
+
+  async buy({
+    sku = "CUP",
+    quantity = 1,
+    token = "tok_ok",
+    copies = 1,
+  }: Buying = {}): Promise<Seen | undefined> {
+    const reference = `order-${++this.#orders}`;
+    const request = {
+      method: "POST" as const,
+      path: "/api/orders",
+      key: reference,
+      body: {
+        lines: [{ sku, quantity }],
+        customer: { email: "ada@example.com", name: "Ada" },
+        shippingAddress: { name: "Ada", line1: "1 Main Street", city: "London", country: "GB" },
+        payment: { method: "test", token },
+        reference,
+      },
+    };
+    const [first] = await Promise.all(Array.from({ length: copies }, () => this.asker.ask<Seen>(request)));
+    return first?.status === 202 ? first.body : undefined;
+  }
+
+  async cancel({ id }: Seen): Promise<void> {
+    await this.asker.ask({ method: "POST", path: `/api/orders/${id}/cancel`, key: `cancel-${id}` });
+  }
+
+  async refund({ id }: Seen, amount: number | undefined, copies: number): Promise<void> {
+    const request = {
+      method: "POST" as const,
+      path: `/api/payments/${id}/refunds`,
+      key: crypto.randomUUID(),
+      body: amount === undefined ? {} : { amount: { amount, currency: "GBP" } },
+    };
+    await Promise.all(Array.from({ length: copies }, () => this.asker.ask(request)));
+  }
+
+  async changePrices(): Promise<void> {
+    for (const amount of [275, 290]) {
+      const path = "/api/products/LANTERN";
+      const etag = (await this.asker.ask({ path })).headers?.get("etag");
+      if (etag)
+        await this.asker.ask({
+          method: "PATCH",
+          path,
+          body: { price: { amount, currency: "GBP" } },
+          headers: { "if-match": etag, "content-type": "application/merge-patch+json" },
+        });
+    }
+  }
+
+  /** Somebody counts, until nobody has bought in between. */
+  async count(): Promise<void> {
+    const path = "/api/stock/HEART";
+    await this.until(async () => {
+      const etag = (await this.asker.ask({ path })).headers?.get("etag");
+      const headers = { "if-match": etag ?? "" };
+      return (await this.asker.ask({ method: "PUT", path, body: { onHand: 900 }, headers })).status === 200;
+    }, 3_000);
+  }
+
+  /** Those of the orders that are confirmed, as soon as six are. */
+  async confirmed(orders: Seen[]): Promise<Seen[]> {
+    const ids = new Set(orders.map(({ id }) => id));
+    let found: Seen[] = [];
+    await this.until(async () => {
+      const { body } = await this.asker.ask<{ items: Seen[] }>({
+        path: "/api/orders?limit=100&status=confirmed",
+      });
+      found = (body?.items ?? []).filter(({ id }) => ids.has(id));
+      return found.length >= 6;
+    }, 3_000);
+    return found;
+  }
+
+  async until(holds: () => Promise<boolean>, withinMs: number): Promise<void> {
+    const end = performance.now() + withinMs;
+    while (!(await holds()) && performance.now() < end) await pause(20);
+  }
+}
+
+/** A few at a time they buy without a break, while orders dies three times. */
+async function whileKilled(shop: Shop, shopper: Shopper): Promise<void> {
+  let open = true;
+  const buying = Array.from({ length: 6 }, async () => {
+    while (open) await shopper.buy();
+  });
+  try {
+    for (let time = 0; time < 3; time++) {
+      await pause(250);
+      await shop.kill("orders");
+      await shop.ready();
+    }
+  } finally {
+    open = false;
+    await Promise.all(buying);
+  }
+}
+
+/** What is ordered while inventory is down misses its deadline. */
+async function whileSilent(shop: Shop, shopper: Shopper): Promise<void> {
+  await shop.halt("inventory");
+  try {
+    await Promise.all([shopper.buy(), shopper.buy()]);
+    await pause(deadlineOf(["silence"]) + 300);
+  } finally {
+    await shop.start("inventory");
+  }
+  await shop.ready();
+}
+
+/** Whatever was sent is sent once more, as to a consumer that was restored from a backup. */
+async function deliverAgain(shop: Shop): Promise<void> {
+  for (const service of ["catalog", "inventory", "orders", "payments"]) {
+    const db = new Database(join(shop.home.data, `${service}.db`), { readwrite: true });
+    try {
+      db.exec("pragma busy_timeout = 5000");
+      const columns = "id, topic, type, key, data, time, headers, at";
+      db.exec(`insert into outbox_events (${columns}) select ${columns} from outbox_sent order by seq`);
+    } finally {
+      db.close();
+    }
+  }
+}

@@ -1,0 +1,384 @@
+/** Bugs to be planted, each of which the checker has to find; and faults, which a shop without bugs has to bear. */
+import type { RuleName } from "../checker/index.ts";
+import type { Edit } from "./copy.ts";
+
+/** Trouble that the load makes besides buying. */
+export type Trouble =
+  /** Orders is killed (SIGKILL) again and again while it accepts orders. */
+  | "kills"
+  /** Inventory is down for longer than an order may take. */
+  | "silence"
+  /** Every event that was sent is sent once more. */
+  | "again";
+
+export interface Bug {
+  name: string;
+  says: string;
+  edits: Edit[];
+  /** The rules that have to find it: one of them at least. */
+  caughtBy: RuleName[];
+  /** Without it the bug would not show. */
+  trouble?: Trouble[];
+  faults?: (keyof typeof faults)[];
+}
+
+/** Faults brought into a shop so that a bug can show. Alone they do no harm, which the run without a bug proves. */
+export const faults = {
+  "the answer to the first try of a call to the provider is lost": {
+    file: "services/payments/providers/provider.ts",
+    find: "export async function ask(provider: Provider, call: Call, timeout: number): Promise<Outcome> {",
+    replace: `const lost = new Set<string>();
+export async function ask(provider: Provider, call: Call, timeout: number): Promise<Outcome> {
+  const outcome = await really(provider, call, timeout);
+  const id = call.operation + call.orderId;
+  if (outcome.type === "declined" || lost.has(id)) return outcome;
+  lost.add(id);
+  throw new Error("the answer was lost");
+}
+
+async function really(provider: Provider, call: Call, timeout: number): Promise<Outcome> {`,
+  },
+  "loading an order takes a while": {
+    file: "services/orders/reactions.ts",
+    find: "const order = await store.load(orderId);",
+    replace: `const order = await store.load(orderId);
+  await new Promise((resolve) => setTimeout(resolve, 150));`,
+  },
+  "reserving fails at the first try": {
+    file: "services/inventory/reactions.ts",
+    find: `async function reserve(wanted: Wanted, { store, now }: Pick<Kit<Store>, "store" | "now">): Promise<Change> {`,
+    replace: `const failed = new Set<string>();
+async function reserve(wanted: Wanted, { store, now }: Pick<Kit<Store>, "store" | "now">): Promise<Change> {
+  if (!failed.has(wanted.orderId)) {
+    failed.add(wanted.orderId);
+    throw new Error("out of order for a moment");
+  }`,
+  },
+} satisfies Record<string, Edit>;
+
+/** What a shop without bugs is put through. */
+export const everyFault = Object.keys(faults) as (keyof typeof faults)[];
+export const everyTrouble: Trouble[] = ["kills", "silence", "again"];
+
+const inboxForgets: Edit[] = [
+  {
+    file: "packages/drizzle-outbox/src/outbox.ts",
+    find: "if ((await engine.all(text.handled, [consumer, id])).length > 0) return false;",
+    replace: "",
+  },
+  {
+    file: "packages/drizzle-outbox/src/outbox.ts",
+    find: "if (count === 0) throw new Duplicate();",
+    replace: "void count;",
+  },
+];
+
+export const bugs: Bug[] = [
+  {
+    name: "lost-ack",
+    says: "a request is answered before it is on disk",
+    edits: [
+      {
+        file: "packages/chassis/src/transact.ts",
+        find: "      await unit.commit(\n",
+        replace:
+          "      const late = (...args: Parameters<typeof unit.commit>) => {\n        setTimeout(() => unit.commit(...args).catch(() => {}), 40);\n      };\n      late(\n",
+      },
+    ],
+    caughtBy: ["accepted-order-exists"],
+    trouble: ["kills"],
+  },
+  {
+    name: "double-capture",
+    says: "each try of a call to the provider has a key of its own",
+    edits: ["authorise", "capture"].map((call) => ({
+      file: "services/payments/calls.ts",
+      find: `\`\${orderId}:${call}\``,
+      replace: `\`\${orderId}:${call}:\${Math.random()}\``,
+    })),
+    caughtBy: ["captured-once"],
+    faults: ["the answer to the first try of a call to the provider is lost"],
+  },
+  {
+    name: "double-refund",
+    says: "each try of a refund has a key of its own",
+    edits: [
+      {
+        file: "services/payments/calls.ts",
+        find: "`${orderId}:refund:${number}`",
+        replace: "`${orderId}:refund:${number}:${Math.random()}`",
+      },
+    ],
+    caughtBy: ["key-has-one-effect", "money-matches-provider"],
+    faults: ["the answer to the first try of a call to the provider is lost"],
+  },
+  {
+    name: "skipped-release",
+    says: "a release is told, and the stock stays reserved",
+    edits: [
+      {
+        file: "services/inventory/store.ts",
+        find: "stock.push(...lines.map(release));",
+        replace: "void release;",
+      },
+    ],
+    caughtBy: ["stock-adds-up"],
+  },
+  {
+    name: "rejects-at-once",
+    says: "an order whose payment is declined is rejected before its stock is released",
+    edits: [
+      {
+        file: "services/orders/checkout.ts",
+        find: `abort({ stock: true, money: false }, "payment-declined", at)`,
+        replace: `[{ type: "rejected", at, reason: "payment-declined" }]`,
+      },
+    ],
+    caughtBy: ["ended-order-holds-nothing"],
+  },
+  {
+    name: "forgets-stock-refused",
+    says: "the saga does nothing when stock is refused",
+    edits: [
+      {
+        file: "services/orders/checkout.ts",
+        find: `"stock-refused": (_, at) => [{ type: "rejected", at, reason: "out-of-stock" }],`,
+        replace: `"stock-refused": () => [],`,
+      },
+    ],
+    caughtBy: ["order-follows-events"],
+  },
+  {
+    name: "confirms-unpaid",
+    says: "an order is confirmed as soon as its stock is reserved",
+    edits: [
+      {
+        file: "services/orders/checkout.ts",
+        find: "order.total.amount > 0\n",
+        replace: "order.total.amount < 0\n",
+      },
+    ],
+    caughtBy: ["confirmed-is-paid"],
+  },
+  {
+    name: "ignored-deadline",
+    says: "the deadline of an order passes without effect",
+    edits: [
+      {
+        file: "services/orders/reactions.ts",
+        find: `[deadlineJob]: (job, kit) => on(job.key, "deadline", kit),`,
+        replace: "[deadlineJob]: () => undefined,",
+      },
+    ],
+    caughtBy: ["order-is-final-in-time"],
+    trouble: ["silence"],
+  },
+  {
+    name: "dropped-event",
+    says: "of the events that are sent together only the first is sent",
+    edits: [
+      {
+        file: "packages/drizzle-outbox/src/relay.ts",
+        find: "this.#send(events)",
+        replace: "this.#send(events.slice(0, 1))",
+      },
+    ],
+    caughtBy: ["event-is-delivered"],
+  },
+  {
+    name: "dropped-row",
+    says: "an event that follows another in one commit is deleted unsent",
+    edits: [
+      {
+        file: "packages/drizzle-outbox/src/sqlite-source.ts",
+        find: "delete from outbox_events where seq between ? and ?",
+        replace: "delete from outbox_events where seq between ? and ? + 1",
+      },
+      {
+        file: "packages/drizzle-outbox/src/sqlite-source.ts",
+        find: "if (!this.#fromMemory) return;",
+        replace: "return;",
+      },
+    ],
+    caughtBy: ["event-is-delivered"],
+  },
+  {
+    name: "untold-step",
+    says: "an order is confirmed, and nobody is told",
+    edits: [
+      {
+        file: "services/orders/store.ts",
+        find: "return [emit(OrderConfirmed, orderId, tell())];",
+        replace: "return [];",
+      },
+    ],
+    caughtBy: ["event-is-delivered"],
+  },
+  {
+    name: "no-note-of-the-event",
+    says: "the inbox does not note what it has handled",
+    edits: [
+      {
+        file: "packages/drizzle-outbox/src/outbox.ts",
+        find: "await save(effect ?? {}, [remember]);",
+        replace: "await save(effect ?? {});",
+      },
+    ],
+    caughtBy: ["event-is-delivered"],
+  },
+  {
+    name: "inbox-forgets",
+    says: "an event that comes again has its effect again",
+    edits: inboxForgets,
+    caughtBy: ["stock-adds-up"],
+    trouble: ["again"],
+  },
+  {
+    name: "reserves-again",
+    says: "an order that is told again is reserved again",
+    edits: [
+      ...inboxForgets,
+      {
+        file: "services/inventory/reservation.ts",
+        find: `): ReservationEvent[] {
+  if (reservation !== undefined) return [];`,
+        replace: "): ReservationEvent[] {\n  void reservation;",
+      },
+    ],
+    caughtBy: ["stock-adds-up", "event-is-delivered"],
+    trouble: ["again"],
+  },
+  {
+    name: "swallowed-error",
+    says: "a reaction that throws counts as done",
+    edits: [
+      {
+        file: "packages/chassis/src/inbound.ts",
+        find: "traced(await reaction.handle(event.data, received), event.traceparent)",
+        replace:
+          "traced(await Promise.resolve().then(() => reaction.handle(event.data, received)).catch(() => undefined), event.traceparent)",
+      },
+    ],
+    caughtBy: ["order-follows-events"],
+    faults: ["reserving fails at the first try"],
+  },
+  {
+    name: "stale-copy",
+    says: "a price that changes does not reach the copy that orders are priced by",
+    edits: [
+      {
+        file: "services/orders/reactions.ts",
+        find: "react(ProductUpdated, (e, { store }: Got) => ({ writes: [store.product(e)] })),",
+        replace: "react(ProductUpdated, (): undefined => undefined),",
+      },
+    ],
+    caughtBy: ["copy-equals-source"],
+  },
+  {
+    name: "oversell",
+    says: "nobody looks whether there is enough",
+    edits: [
+      {
+        file: "services/inventory/reservation.ts",
+        find: "available(levels.get(sku)) < quantity",
+        replace: "available(levels.get(sku)) < quantity - 1_000",
+      },
+      {
+        file: "services/inventory/store.ts",
+        find: " and ${t.stock.onHand} - ${t.stock.reserved} >= ${quantity}",
+        replace: "",
+      },
+    ],
+    caughtBy: ["stock-adds-up"],
+  },
+  {
+    name: "skipped-void",
+    says: "an authorisation that was not answered in time is not voided",
+    edits: [
+      {
+        file: "services/payments/providers/provider.ts",
+        find: "provider.void({ key: `${orderId}:void`, orderId }, signal),",
+        replace: `(void signal, Promise.resolve("voided" as const)),`,
+      },
+    ],
+    caughtBy: ["ended-order-holds-nothing"],
+  },
+  {
+    name: "unbooked-refund",
+    says: "a refund is not entered into the ledger",
+    edits: [
+      {
+        file: "services/payments/store.ts",
+        find: "if (movement && call)",
+        replace: `if (movement && call && event.type !== "refunded")`,
+      },
+    ],
+    caughtBy: ["money-matches-provider"],
+  },
+  {
+    name: "unbalanced-entry",
+    says: "an entry credits a penny less than it debits",
+    edits: [
+      {
+        file: "services/payments/ledger.ts",
+        find: "credit: amount }",
+        replace: "credit: amount - 1 }",
+      },
+    ],
+    caughtBy: ["ledger-balances"],
+  },
+  {
+    name: "drifting-totals",
+    says: "the totals of the ledger are the last posting instead of their sum",
+    edits: [
+      {
+        file: "services/payments/store.ts",
+        find: "debit: sql`${totals.debit} + excluded.debit`",
+        replace: "debit: sql`excluded.debit`",
+      },
+    ],
+    caughtBy: ["ledger-balances"],
+  },
+  {
+    name: "ignored-key",
+    says: "an Idempotency-Key is not looked at",
+    edits: [
+      {
+        file: "packages/chassis/src/idempotency.ts",
+        find: "const id = idOf(c, key, of);",
+        replace: "const id = idOf(c, key + Math.random(), of);",
+      },
+    ],
+    caughtBy: ["key-has-one-effect"],
+  },
+  {
+    name: "lost-update",
+    says: "an order is saved without a look at its version",
+    edits: [
+      {
+        file: "services/orders/store.ts",
+        find: "{ id: order.id, version: before.version }",
+        replace: "{ id: order.id }",
+      },
+    ],
+    caughtBy: [
+      "history-is-allowed",
+      "event-is-delivered",
+      "answer-is-what-is-stored",
+      "order-follows-events",
+    ],
+    faults: ["loading an order takes a while"],
+  },
+  {
+    name: "wrong-total",
+    says: "a total counts each line once, whatever its quantity",
+    edits: [
+      {
+        file: "services/orders/order.ts",
+        find: "sum + line.quantity * line.unitPrice.amount",
+        replace: "sum + line.unitPrice.amount",
+      },
+    ],
+    caughtBy: ["answer-is-what-is-stored"],
+  },
+];

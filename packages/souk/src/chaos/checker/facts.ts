@@ -1,0 +1,305 @@
+import { fileURLToPath } from "node:url";
+import { type Exchange, readAnswers } from "../answers.ts";
+import { type Contracts, readContracts } from "./contracts.ts";
+import { json, number, openBook, openStore, type Row, type Store } from "./stores.ts";
+import type { CheckOptions } from "./types.ts";
+
+export interface Money {
+  amount: number;
+  currency: string;
+}
+
+export interface Line {
+  sku: string;
+  name: string;
+  quantity: number;
+  unitPrice: Money;
+  kind: "physical" | "service";
+}
+
+export interface Order {
+  id: string;
+  version: number;
+  /** As clients read it. */
+  status: string;
+  reference: string | null;
+  placedAt: number;
+  state: {
+    version: number;
+    /** Also `aborting`. */
+    status: string;
+    reason?: string;
+    reference: string | null;
+    lines: Line[];
+    total: Money;
+    history: { at: number; status: string; reason?: string }[];
+  };
+}
+
+export interface Payment {
+  orderId: string;
+  status: string;
+  total: Money;
+  authorised: number;
+  captured: number;
+  refunded: number;
+  history: { at: number; status: string }[];
+}
+
+/** A call in the provider's book. */
+export interface Operation {
+  payment: string;
+  key: string;
+  operation: "authorise" | "capture" | "void" | "refund";
+  amount: number;
+  currency: string;
+  outcome: string;
+  askedAt: number;
+}
+
+export interface Posting {
+  entry: string;
+  account: string;
+  currency: string;
+  debit: number;
+  credit: number;
+  at: number;
+}
+
+export interface Total {
+  account: string;
+  currency: string;
+  debit: number;
+  credit: number;
+}
+
+export interface Product {
+  sku: string;
+  version: number;
+  deleted: boolean;
+  name: string;
+  price: Money;
+  kind: string;
+}
+
+export interface Level {
+  sku: string;
+  onHand: number;
+  reserved: number;
+}
+
+export interface Reservation {
+  orderId: string;
+  status: string;
+  lines: { sku: string; quantity: number }[];
+}
+
+/** An event that its service has committed. */
+export interface Told {
+  service: string;
+  seq: number;
+  id: string;
+  topic: string;
+  type: string;
+  key: string;
+  data: Record<string, unknown>;
+  /** Milliseconds since the epoch. */
+  at: number;
+  sent: boolean;
+}
+
+/** What the outbox of a service holds. */
+export interface Machinery {
+  service: string;
+  dialect: Store["dialect"];
+  told: Told[];
+  /** The number of the last event ever committed, where the database counts without gaps. */
+  lastNumber: number | undefined;
+  /** `type id` of every event it has handled, with when. */
+  handled: Map<string, number>;
+  jobs: { kind: string; key: string; at: number; attempt: number }[];
+  deadLetters: { id: string; topic: string; type: string; reason: string; status: string }[];
+}
+
+/** All that is known of a shop at one moment. */
+export interface Facts {
+  /** When it was read: milliseconds since the epoch. */
+  at: number;
+  options: CheckOptions;
+  finalWithinMs: number;
+  exchanges: Exchange[];
+  contracts: Contracts;
+  services: Map<string, Machinery>;
+  orders: Map<string, Order>;
+  /** Orders' copy of the catalog. */
+  copies: Map<string, Product>;
+  catalog: Map<string, Product>;
+  stock: Map<string, Level>;
+  reservations: Map<string, Reservation>;
+  payments: Map<string, Payment>;
+  postings: Posting[];
+  totals: Total[];
+  book: Operation[];
+}
+
+const here = fileURLToPath(new URL("../../../../..", import.meta.url));
+
+/**
+ * Reads everything there is to know.
+ * @throws {Error} when a store is missing, or kept no sent events
+ */
+export async function readFacts(options: CheckOptions): Promise<Facts> {
+  const contracts = readContracts(options.root ?? here);
+  const services = new Map<string, Machinery>();
+  const read = async <T>(service: string, reading: (all: Store["all"]) => Promise<T>): Promise<T> => {
+    const store = await openStore(options, service);
+    try {
+      services.set(service, await machinery(service, store));
+      return await reading(store.all);
+    } finally {
+      await store.close();
+    }
+  };
+  const orders = await read("orders", async (all) => ({
+    orders: (await all("select * from orders")).map(order),
+    copies: (await all("select * from products")).map((row) =>
+      product(row, { amount: number(row.amount), currency: row.currency as string }),
+    ),
+  }));
+  const catalog = await read("catalog", async (all) =>
+    (await all("select sku, version, deleted, name, price, kind from products")).map((row) =>
+      product(row, row.price == null ? nothing : json<Money>(row.price)),
+    ),
+  );
+  const inventory = await read("inventory", async (all) => ({
+    stock: (await all("select * from stock")).map(
+      (row): Level => ({
+        sku: row.sku as string,
+        onHand: number(row.on_hand),
+        reserved: number(row.reserved),
+      }),
+    ),
+    reservations: (await all("select * from reservations")).map(
+      (row): Reservation => ({
+        orderId: row.order_id as string,
+        status: row.status as string,
+        lines: json(row.lines),
+      }),
+    ),
+  }));
+  const payments = await read("payments", async (all) => ({
+    payments: (await all("select * from payments")).map((row) => json<Payment>(row.state)),
+    postings: (await all("select * from ledger_postings")).map(
+      (row): Posting => ({ entry: row.entry as string, ...sides(row), at: number(row.at) }),
+    ),
+    totals: (await all("select * from ledger_totals")).map(sides),
+  }));
+  for (const service of contracts.keepers) if (!services.has(service)) await read(service, async () => {});
+
+  const by = <T>(rows: T[], key: (row: T) => string) => new Map(rows.map((row) => [key(row), row]));
+  return {
+    at: Date.now(),
+    options,
+    finalWithinMs: options.finalWithinMs ?? 120_000,
+    exchanges: options.answers === undefined ? [] : readAnswers(options.answers),
+    contracts,
+    services,
+    orders: by(orders.orders, ({ id }) => id),
+    copies: by(orders.copies, ({ sku }) => sku),
+    catalog: by(catalog, ({ sku }) => sku),
+    stock: by(inventory.stock, ({ sku }) => sku),
+    reservations: by(inventory.reservations, ({ orderId }) => orderId),
+    payments: by(payments.payments, ({ orderId }) => orderId),
+    postings: payments.postings,
+    totals: payments.totals,
+    book: await readBook(options),
+  };
+}
+
+/** Every event of the shop, once: what was sent again is the event that it was. */
+export const allTold = ({ services }: Facts): Told[] =>
+  [...services.values()].flatMap(({ told }) => [...new Map(told.map((event) => [event.id, event])).values()]);
+
+async function machinery(service: string, { dialect, all }: Store): Promise<Machinery> {
+  const told =
+    (sent: boolean) =>
+    (row: Row): Told => ({
+      service,
+      seq: number(row.seq),
+      id: row.id as string,
+      topic: row.topic as string,
+      type: row.type as string,
+      key: row.key as string,
+      data: json(row.data),
+      at: Date.parse(row.time as string),
+      sent,
+    });
+  const kept = (await all("select * from outbox_sent order by seq")).map(told(true));
+  const waiting = (await all("select * from outbox_events order by seq")).map(told(false));
+  const [last] =
+    dialect === "sqlite" ? await all("select seq from sqlite_sequence where name = 'outbox_events'") : [];
+  if (kept.length === 0 && number(last?.seq ?? 0) > waiting.length)
+    throw new Error(
+      `${service} has kept none of the events it has sent, so nobody can tell whether they arrived. Run the shop with RETAIN_SENT_EVENTS_MS=86400000 from its first start on.`,
+    );
+  return {
+    service,
+    dialect,
+    told: [...kept, ...waiting],
+    lastNumber: last === undefined ? undefined : number(last.seq),
+    handled: new Map(
+      (await all("select consumer, event, at from outbox_inbox")).map((row) => [
+        `${row.consumer} ${row.event}`,
+        number(row.at),
+      ]),
+    ),
+    jobs: (await all("select kind, key, at, attempt from outbox_jobs")).map((row) => ({
+      kind: row.kind as string,
+      key: row.key as string,
+      at: number(row.at),
+      attempt: number(row.attempt),
+    })),
+    deadLetters: (await all(
+      "select id, topic, type, reason, status from outbox_dead_letters",
+    )) as unknown as Machinery["deadLetters"],
+  };
+}
+
+async function readBook(options: CheckOptions): Promise<Operation[]> {
+  const store = await openBook(options);
+  if (!store) return [];
+  try {
+    return (await store.all("select * from operations")).map(
+      ({ asked_at: askedAt, ...row }) => ({ ...row, askedAt }) as unknown as Operation,
+    );
+  } finally {
+    await store.close();
+  }
+}
+
+const nothing: Money = { amount: 0, currency: "" };
+
+const order = (row: Row): Order => ({
+  id: row.id as string,
+  version: number(row.version),
+  status: row.status as string,
+  reference: row.reference as string | null,
+  placedAt: number(row.placed_at),
+  state: json(row.state),
+});
+
+const product = (row: Row, price: Money): Product => ({
+  sku: row.sku as string,
+  version: number(row.version),
+  deleted: Boolean(row.deleted),
+  name: (row.name ?? "") as string,
+  price,
+  kind: row.kind as string,
+});
+
+const sides = (row: Row): Total => ({
+  account: row.account as string,
+  currency: row.currency as string,
+  debit: number(row.debit),
+  credit: number(row.credit),
+});

@@ -1,0 +1,180 @@
+import { Progress } from "../progress.ts";
+import { type Vital, vitals } from "../vitals.ts";
+import { checked, drained, type Ground, offer, order, ordersOf, percentile } from "./ground.ts";
+import { closed, during, paced } from "./load.ts";
+import type { Outcome } from "./verdict.ts";
+
+const measureMs = 15_000;
+const customers = 32;
+const readsPerOrder = 1;
+/** The part of the time in which caches fill and code is compiled; the rest is compared in quarters. */
+const warmUp = 0.25;
+const quarters = 4;
+const memoryGrowsBelow = 0.05;
+/** What a garbage collector or an allocator moves up and down anyway. */
+const noiseMiB = 2;
+const filesGrowBelow = 8;
+const slowerBelow = 1.5;
+const noiseMs = 10;
+const sampleEveryMs = 2_000;
+
+interface Answer {
+  at: number;
+  ms: number;
+}
+
+/** Half of what the shop can do, for a long time: it does not grow, leaks nothing, and stays as quick. */
+export async function soak(
+  ground: Ground,
+  { minutes, perSecond }: { minutes: number; perSecond?: number },
+): Promise<Outcome> {
+  const { direct, client, shop, say, signal } = ground;
+  const skus = Array.from({ length: 100 }, (_, index) => `DRILL-${index + 1}`);
+  await offer(
+    ground,
+    skus.map((sku) => ({ sku, onHand: 100_000_000 })),
+  );
+
+  let number = 0;
+  let taken = 0;
+  const refused: string[] = [];
+  const answers: Answer[] = [];
+  const recent: string[] = [];
+  const buy = async () => {
+    const at = performance.now();
+    const one = number++;
+    const body = order([{ sku: skus[one % skus.length], quantity: 1 }]);
+    const reply = await client.ask<{ id: string }>({
+      method: "POST",
+      path: "/api/orders",
+      body,
+      key: `order-${one}`,
+    });
+    answers.push({ at, ms: performance.now() - at });
+    if (reply.status !== 202 || !reply.body)
+      return void refused.push(`order ${one}: ${reply.status} ${reply.code}`);
+    taken++;
+    recent[one % 100] = reply.body.id;
+  };
+  let unread = 0;
+  const read = async () => {
+    const id = recent[Math.floor(Math.random() * recent.length)];
+    const look = Math.random() < 0.5 || id === undefined;
+    await direct
+      .call(look ? `/api/products/${skus[number % skus.length]}` : `/api/orders/${id}`, { guest: look })
+      .catch(() => unread++);
+  };
+
+  say(`measuring what it can do, with ${customers} customers …`);
+  const all = performance.now();
+  const full = closed(customers, buy);
+  await during(measureMs, signal, () => {}).finally(() => full.stop());
+  await drained(ground, 300_000);
+  const capacity = taken / ((performance.now() - all) / 1_000);
+  const rate = perSecond ?? capacity / 2;
+  answers.length = 0;
+
+  say(`${rate.toFixed(0)} orders a second and as many reads, for ${minutes} minutes …`);
+  const samples: { at: number; vitals: Vital[] }[] = [];
+  const progress = new Progress("soak", minutes * 60, "s");
+  const loads = [paced(rate, buy), paced(rate * readsPerOrder, read)];
+  const from = performance.now();
+  const before = taken;
+  try {
+    await during(
+      minutes * 60_000,
+      signal,
+      () => {
+        samples.push({ at: performance.now(), vitals: vitals(shop.run) });
+        progress.step(sampleEveryMs / 1_000);
+      },
+      sampleEveryMs,
+    );
+  } finally {
+    await Promise.all(loads.map((load) => load.stop()));
+    progress.end();
+  }
+  const to = performance.now();
+  const quietSince = Date.now();
+  const drainMs = await drained(ground, 120_000);
+
+  const begin = from + (to - from) * warmUp;
+  const quarterOf = (at: number) => Math.floor(((at - begin) / (to - begin)) * quarters);
+  const inQuarters = <T extends { at: number }>(some: T[]): T[][] =>
+    Array.from({ length: quarters }, (_, quarter) => some.filter(({ at }) => quarterOf(at) === quarter));
+  const p99s = inQuarters(answers).map((some) =>
+    percentile(
+      some.map(({ ms }) => ms),
+      0.99,
+    ),
+  );
+  const growth = growthOf(inQuarters(samples).map((some) => some.map(({ vitals }) => vitals)));
+  const [first = 0] = p99s;
+  const unfinished = [...(await ordersOf(ground)).values()].filter(({ status }) => status !== "confirmed");
+  const failures = [
+    ...refused,
+    ...growth.flatMap(({ wrong }) => wrong),
+    ...(unfinished.length > 0 ? [`${unfinished.length} accepted orders are not confirmed`] : []),
+    ...(await checked(ground, quietSince)),
+  ];
+  const flat = Math.max(...p99s) <= first * slowerBelow + noiseMs;
+  const slow = flat ? [] : [`the p99 did not stay flat: ${p99s.map((ms) => ms.toFixed(0)).join(", ")} ms`];
+  return {
+    failures,
+    slow,
+    figures: {
+      minutes,
+      "it can do, orders/s": Math.round(capacity),
+      "it was asked for, orders/s": Math.round((taken - before) / ((to - from) / 1_000)),
+      "orders taken": taken - before,
+      "reads that failed": unread,
+      "p99 of an order by quarter, ms": p99s.map((ms) => ms.toFixed(0)).join(", "),
+      "drained after, s": Math.round(drainMs / 100) / 10,
+    },
+    rows: [
+      [
+        "after warm-up",
+        ...p99s.map((_, quarter) => `Q${quarter + 1} MiB`),
+        "growth %",
+        "files Q1",
+        `files Q${quarters}`,
+      ],
+      ...growth.map(({ row }) => row),
+    ],
+  };
+}
+
+/**
+ * Means of memory and files of every process in each quarter, and what is wrong with them. Of memory its own, since the
+ * share of what is mapped changes with who else on the machine maps it.
+ */
+function growthOf(byQuarter: Vital[][][]): { row: string[]; wrong: string[] }[] {
+  const names = new Set(byQuarter.flat(2).map(({ name }) => name));
+  return [...names].map((name) => {
+    const means = byQuarter.map((moments) => {
+      const own = moments.flat().filter((one) => one.name === name);
+      const mean = (of: (one: Vital) => number) => own.reduce((sum, one) => sum + of(one), 0) / own.length;
+      return { mib: mean(({ ownMiB }) => ownMiB), files: mean(({ files }) => files) };
+    });
+    const [first = { mib: 0, files: 0 }] = means;
+    const last = means.at(-1) ?? first;
+    const growth = last.mib / first.mib - 1;
+    const grown = growth >= memoryGrowsBelow && last.mib - first.mib >= noiseMiB;
+    const leaks = last.files - first.files >= filesGrowBelow;
+    return {
+      row: [
+        name,
+        ...means.map(({ mib }) => mib.toFixed(1)),
+        (growth * 100).toFixed(1),
+        first.files.toFixed(0),
+        last.files.toFixed(0),
+      ],
+      wrong: [
+        ...(grown ? [`${name} grew by ${(growth * 100).toFixed(1)} % after warm-up`] : []),
+        ...(leaks
+          ? [`${name} has ${Math.round(last.files - first.files)} files more open than after warm-up`]
+          : []),
+      ],
+    };
+  });
+}

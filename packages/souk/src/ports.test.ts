@@ -1,0 +1,28 @@
+import { expect, test } from "bun:test";
+import { isFree, reserve } from "./ports.ts";
+
+test("ports are held until they are given up, and never given twice", async () => {
+  const held = await Promise.all(Array.from({ length: 150 }, () => reserve()));
+  expect(new Set(held.map(({ port }) => port)).size).toBe(150);
+  const [first] = held;
+  expect(await isFree(first?.port ?? 0)).toBe(false);
+  await Promise.all(held.map((one) => one.release()));
+  expect(await isFree(first?.port ?? 0)).toBe(true);
+});
+
+test("another process takes none that this one has given up for its users to bind", async () => {
+  const own = await Promise.all(Array.from({ length: 40 }, () => reserve()));
+  await Promise.all(own.map((one) => one.release()));
+  const code = `const { reserve } = await import(${JSON.stringify(`${import.meta.dir}/ports.ts`)});
+    const held = await Promise.all(Array.from({ length: 200 }, () => reserve()));
+    console.log(JSON.stringify(held.map(({ port }) => port))); process.exit(0);`;
+  const others = await Promise.all(
+    [1, 2, 3].map(async () => {
+      const child = Bun.spawn([process.execPath, "-e", code], { stdout: "pipe" });
+      return JSON.parse(await new Response(child.stdout).text()) as number[];
+    }),
+  );
+  const taken = new Set(others.flat());
+  expect(taken.size).toBe(600);
+  expect(own.filter(({ port }) => taken.has(port))).toEqual([]);
+});
