@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { type Api, type CallOptions, openApi, Refused } from "../../packages/souk/src/api-client.ts";
 import { type OrderSeen, OrdersWatch } from "../../packages/souk/src/orders-watch.ts";
-import { type Shop, startShop } from "../../packages/souk/src/shop.ts";
+import { type Shop, type ShopOptions, startShop } from "../../packages/souk/src/shop.ts";
 
 /** A whole shop of its own for a test file: real sidecars, broker and mTLS, free ports, a temporary folder. */
 export interface TestShop {
@@ -56,10 +56,14 @@ export const customer = {
   payment: { method: "test", token: "tok_ok" },
 };
 
-/** Starts a shop without demo products. Stop it in `afterAll`. */
-export async function testShop(env: Record<string, string> = {}): Promise<TestShop> {
+/** Starts a shop without demo products. Stop it in `afterAll`. @param prepare is given its folder before it starts */
+export async function testShop(
+  env: Record<string, string> = {},
+  { prepare, say }: { prepare?(home: string): void } & Pick<ShopOptions, "say"> = {},
+): Promise<TestShop> {
   const home = mkdtempSync(join(tmpdir(), "souk-e2e-"));
-  const shop = await startShop({ home, port: 0, env, quiet: true });
+  prepare?.(home);
+  const shop = await startShop({ home, port: 0, env, quiet: true, say });
   const api = await openApi(join(home, "dev-client.json"), shop.url);
   const watch = new OrdersWatch(api, 20);
   let made = 0;

@@ -1,0 +1,269 @@
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { type Answer, Refused } from "../../packages/souk/src/api-client.ts";
+import { customer, eventually, gbp, type TestShop, testShop } from "./shop.ts";
+
+setDefaultTimeout(180_000);
+
+let it: TestShop;
+
+beforeAll(async () => {
+  it = await testShop({ EVENT_RETRIES: "1" });
+}, 600_000);
+afterAll(() => it?.stop(), 60_000);
+
+/** What is asked of one route, and how often it has had its effect. */
+interface Case {
+  service: string;
+  path: string;
+  body: unknown;
+  /** Another body for the same key. */
+  other?: unknown;
+  headers?: Record<string, string>;
+  effects(): Promise<number>;
+}
+
+/** A case for every POST with an Idempotency-Key; it makes what it needs. */
+const cases: Record<string, () => Promise<Case>> = {
+  async "/orders"() {
+    const sku = await it.product({ onHand: 50 });
+    const reference = `order-${sku}`;
+    const body = { ...customer, lines: [{ sku, quantity: 2 }], reference };
+    return {
+      service: "orders",
+      path: "/api/orders",
+      body,
+      other: { ...body, lines: [{ sku, quantity: 3 }] },
+      effects: async () =>
+        (await it.api.call<{ items: unknown[] }>(`/api/orders?reference=${reference}`)).body.items.length,
+    };
+  },
+  async "/orders/{id}/cancel"() {
+    const sku = await it.product({ onHand: 5 });
+    const { id } = await it.settled(await it.place([{ sku, quantity: 1 }]));
+    return {
+      service: "orders",
+      path: `/api/orders/${id}/cancel`,
+      body: undefined,
+      async effects() {
+        const steps = async () => {
+          const { body } = await it.api.call<{ history: { status: string }[] }>(`/api/orders/${id}`);
+          return body.history.filter(({ status }) => status === "cancelled").length;
+        };
+        // It shows when nothing is held any more, which is after the answer.
+        await eventually("it is cancelled", async () => (await steps()) > 0, 30_000);
+        return steps();
+      },
+    };
+  },
+  async "/products"() {
+    const sku = `NEW-${crypto.randomUUID()}`;
+    const body = { sku, name: "New", price: gbp(100), kind: "service" };
+    return {
+      service: "catalog",
+      path: "/api/products",
+      body,
+      other: { ...body, name: "Other" },
+      effects: async () =>
+        (await it.api.call<{ items: unknown[] }>(`/api/products?search=${sku}`)).body.items.length,
+    };
+  },
+  async "/products/import"() {
+    const sku = `IMPORTED-${crypto.randomUUID()}`;
+    const line = (name: string) => JSON.stringify({ sku, name, price: gbp(100), kind: "service" });
+    return {
+      service: "catalog",
+      path: "/api/products/import",
+      body: line("New"),
+      other: line("Other"),
+      headers: { "content-type": "application/x-ndjson" },
+      effects: async () =>
+        (await it.api.call<{ items: unknown[] }>(`/api/products?search=${sku}`)).body.items.length,
+    };
+  },
+  async "/payments/{orderId}/refunds"() {
+    const sku = await it.product({ price: gbp(1000) });
+    const { id } = await it.settled(await it.place([{ sku, quantity: 100 }]));
+    return {
+      service: "payments",
+      path: `/api/payments/${id}/refunds`,
+      body: { amount: gbp(10), reason: "chipped" },
+      other: { amount: gbp(20), reason: "chipped" },
+      async effects() {
+        const refunded = async () => (await it.payment(id)).refunded.amount;
+        // The provider is asked after the answer; twice as much would come just as soon.
+        await eventually("it is refunded", async () => (await refunded()) >= 10, 30_000);
+        return (await refunded()) / 10;
+      },
+    };
+  },
+  async "/dead-letters/{id}/replay"() {
+    const id = await deadLetter();
+    return {
+      service: "inventory",
+      path: `/api/dead-letters/inventory/${id}/replay`,
+      body: {},
+      other: { again: true },
+      effects: async () => (await stepsOf(id)).filter((status) => status === "replaying").length,
+    };
+  },
+  async "/dead-letters/{id}/discard"() {
+    const id = await deadLetter();
+    return {
+      service: "inventory",
+      path: `/api/dead-letters/inventory/${id}/discard`,
+      body: { note: "a test" },
+      other: { note: "another" },
+      effects: async () => (await stepsOf(id)).filter((status) => status === "discarded").length,
+    };
+  },
+  async "/dead-letters/replay"() {
+    const id = await deadLetter();
+    return {
+      service: "inventory",
+      path: "/api/dead-letters/replay",
+      body: { service: "inventory", topic: "orders" },
+      other: { service: "inventory", topic: "catalog" },
+      effects: async () => (await stepsOf(id)).filter((status) => status === "replaying").length,
+    };
+  },
+};
+
+/** POSTs without an Idempotency-Key, and why they need none. */
+const exempt: Record<string, string> = {
+  "/token": "A token more does no harm, and RFC 6749 knows no such header",
+};
+
+interface Route {
+  service: string;
+  path: string;
+  takesKey: boolean;
+}
+
+const services = join(import.meta.dir, "../../services");
+const routes: Route[] = readdirSync(services).flatMap((service) => {
+  const file = join(services, service, "contract/openapi.json");
+  const { paths } = JSON.parse(readFileSync(file, "utf8")) as {
+    paths: Record<string, { post?: { parameters?: { name?: string }[] } }>;
+  };
+  return Object.entries(paths).flatMap(([path, { post }]) =>
+    post
+      ? [{ service, path, takesKey: (post.parameters ?? []).some(({ name }) => name === "Idempotency-Key") }]
+      : [],
+  );
+});
+
+/** Publishes what inventory cannot read, and waits until it is a dead letter there. */
+async function deadLetter(): Promise<string> {
+  const id = crypto.randomUUID();
+  const { daprHttpPort } = it.shop.run.services.orders ?? { daprHttpPort: 0 };
+  const file = join(it.shop.home.secrets, "orders.json");
+  const secrets = JSON.parse(readFileSync(file, "utf8")) as Record<string, string>;
+  await fetch(`http://127.0.0.1:${daprHttpPort}/v1.0/publish/pubsub/orders`, {
+    method: "POST",
+    headers: {
+      "content-type": "application/cloudevents+json",
+      "dapr-api-token": secrets["dapr-api-token"] ?? "",
+    },
+    body: JSON.stringify({ specversion: "1.0", id, source: "orders", type: "order.placed", data: {} }),
+  });
+  await eventually("it is dead", async () => (await stepsOf(id).catch(() => [])).length > 0, 30_000);
+  return id;
+}
+
+async function stepsOf(id: string): Promise<string[]> {
+  const { body } = await it.api.call<{ history: { status: string }[] }>(`/api/dead-letters/inventory/${id}`);
+  return body.history.map(({ status }) => status);
+}
+
+const ask = (one: Case, key: string, body = one.body): Promise<Answer<unknown>> =>
+  it.api.call(one.path, { method: "POST", body, headers: { ...one.headers, "idempotency-key": key } });
+
+/** Asks as a client does that wants an answer: again, while there is none or the first request is under way. */
+async function answered(one: Case, key: string): Promise<unknown> {
+  const until = performance.now() + 60_000;
+  for (;;) {
+    try {
+      return (await ask(one, key)).body;
+    } catch (error) {
+      const passing = !(error instanceof Refused) || error.status >= 500 || error.code === "in-progress";
+      if (!passing || performance.now() > until) throw error;
+      await pause(50);
+    }
+  }
+}
+
+describe("every POST", () => {
+  test("takes an Idempotency-Key, or says here why not; and each is tried below", () => {
+    const wrong = routes.filter(
+      ({ path, takesKey }) => takesKey !== path in cases || takesKey === path in exempt,
+    );
+    expect(wrong).toEqual([]);
+    const known = new Set(routes.map(({ path }) => path));
+    expect([...Object.keys(cases), ...Object.keys(exempt)].filter((path) => !known.has(path))).toEqual([]);
+  });
+});
+
+describe.each(Object.keys(cases))("POST %s", (name) => {
+  const make = (): Promise<Case> => (cases[name] as () => Promise<Case>)();
+
+  test("twenty times at once: one effect, one answer; and the same after kill -9", async () => {
+    const one = await make();
+    const key = crypto.randomUUID();
+    const answers = await Promise.all(Array.from({ length: 20 }, () => answered(one, key)));
+    for (const answer of answers) expect(answer).toEqual(answers[0]);
+    expect(await one.effects()).toBe(1);
+    await it.shop.kill(one.service);
+    expect(await answered(one, key)).toEqual(answers[0]);
+    await it.shop.ready();
+    expect(await one.effects()).toBe(1);
+    if (one.other === undefined) return;
+    const refused = (await ask(one, key, one.other).catch((error: unknown) => error)) as Refused;
+    expect([refused.status, refused.code]).toEqual([409, "idempotency-key-reused"]);
+    expect(await one.effects()).toBe(1);
+  });
+
+  test("twenty times at once while kill -9 takes its service: one effect, one answer", async () => {
+    const one = await make();
+    const key = crypto.randomUUID();
+    const [answers] = await Promise.all([
+      Promise.all(Array.from({ length: 20 }, () => answered(one, key))),
+      it.shop.kill(one.service),
+    ]);
+    for (const answer of answers) expect(answer).toEqual(answers[0]);
+    await it.shop.ready();
+    expect(await one.effects()).toBe(1);
+  });
+});
+
+describe("guests", () => {
+  test("with the same key do not meet: each has an order of their own, and reads no other's", async () => {
+    const sku = await it.product({ onHand: 50 });
+    const headers = { "idempotency-key": "1" };
+    const place = (email: string, quantity = 1) =>
+      it.place([{ sku, quantity }], { customer: { email, name: "A" } }, { headers, guest: true }) as Promise<{
+        id: string;
+        orderKey?: string;
+      }>;
+    const ada = await place("ada@example.com");
+    expect(await place("Ada@example.com".toLowerCase())).toEqual(ada);
+    const bob = await place("bob@example.com");
+    expect(bob.id).not.toBe(ada.id);
+    expect(bob.orderKey).not.toBe(ada.orderKey);
+    const other = (await place("ada@example.com", 2).catch((error: unknown) => error)) as Refused;
+    expect([other.status, other.code]).toEqual([409, "idempotency-key-reused"]);
+
+    const cancel = (orderKey?: string) =>
+      it.refusal(`/api/orders/${ada.id}/cancel`, {
+        method: "POST",
+        guest: true,
+        headers: { ...headers, ...(orderKey ? { "order-key": orderKey } : {}) },
+      });
+    expect((await cancel(ada.orderKey)).status).toBe(202);
+    // Whoever knows the order and guesses the key, but not the secret of the guest.
+    expect((await cancel(bob.orderKey)).status).toBe(404);
+    expect((await cancel()).status).toBe(404);
+  });
+});

@@ -1,0 +1,166 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Reaction, Service } from "chassis";
+import { type RequestOptions, type TestService, testService } from "chassis/testing";
+import { openPostgres } from "drizzle-outbox";
+import { server } from "../../packages/drizzle-outbox/test/postgres.ts";
+import { type Operation, operationsOf, serviceNames } from "./contract.ts";
+import { hints } from "./hints.ts";
+import type { Hints } from "./schema.ts";
+import { seeds, skus } from "./seeds.ts";
+import { type Answer, patience, type Sent, type Target } from "./target.ts";
+
+/** A service that runs in this process with something in it, ready to be asked anything. */
+export interface Fixture extends Target {
+  service: string;
+  operations: Operation[];
+  hints: Hints;
+  reactions: Pick<Reaction<unknown>, "type">[];
+  app: TestService<unknown>;
+  /** A request that has to succeed whatever happened before. */
+  pulse: string;
+  stop(): Promise<void>;
+}
+
+const definitions = async (name: string): Promise<Service<unknown>> =>
+  ((await import(`../../services/${name}/service.ts`)) as { default: Service<unknown> }).default;
+
+export type StoreName = "sqlite" | "postgres";
+
+/** Starts a service on a database of its own and puts something into it. */
+export async function fixture(service: string, store: StoreName = "sqlite"): Promise<Fixture> {
+  const definition = await definitions(service);
+  const folder = join(import.meta.dir, "../../services", service);
+  const data = mkdtempSync(join(tmpdir(), `fuzz-${service}-`));
+  const clientFile = join(data, "dev-client.json");
+  const behind =
+    service === "gateway"
+      ? await Promise.all(
+          serviceNames.filter((name) => name !== "gateway").map((name) => fixture(name, store)),
+        )
+      : [];
+  const db =
+    store === "postgres" && definition.store
+      ? await openPostgres(await (await server()).database())
+      : undefined;
+  const app = await testService(definition, {
+    folder,
+    db,
+    env: { SOUK_DATA: data, DEV_CLIENT_FILE: clientFile, PROVIDER_TIMEOUT_MS: "200" },
+    others: (request) => invoked(request, behind),
+  });
+  const edge = service === "gateway";
+  const made: Fixture = {
+    service,
+    app,
+    hints,
+    operations: edge ? publicOperations : operationsOf(service),
+    reactions: definition.reactions ?? [],
+    book: { sku: skus, orderId: behind.find((one) => one.service === "orders")?.book.orderId ?? ["o-0"] },
+    pulse: pulses[service] ?? "/health",
+    prefix: (path) => (edge ? publicPath(path) : path),
+    send: (sent) =>
+      send(sent, (path, options) =>
+        edge && !path.startsWith("/_events/") ? app.edge(path, options) : app.request(path, options),
+      ),
+    async stop() {
+      await app.stop();
+      await db?.close();
+      await Promise.all(behind.map((one) => one.stop()));
+      rmSync(data, { recursive: true, force: true });
+    },
+  };
+  if (service === "identity" || edge) {
+    const file = edge ? undefined : clientFile;
+    const client = file
+      ? (JSON.parse(readFileSync(file, "utf8")) as { clientId: string; clientSecret: string })
+      : undefined;
+    const from = behind.find((one) => one.service === "identity")?.book;
+    made.book.clientid = from?.clientid ?? [client?.clientId ?? ""];
+    made.book.clientsecret = from?.clientsecret ?? [client?.clientSecret ?? ""];
+  }
+  await seeds[service]?.(made);
+  return made;
+}
+
+const pulses: Record<string, string> = {
+  catalog: "/products?limit=1",
+  inventory: "/stock?limit=1",
+  orders: "/orders?limit=1",
+  payments: "/payments/ledger",
+  identity: "/jwks",
+  gateway: "/api/products?limit=1",
+};
+
+/** Where clients find a path of a service's contract. */
+export const publicPath = (path: string): string =>
+  /^\/(token|jwks|\.well-known)(\/|$)/.test(path) ? path : `/api${path}`;
+
+/**
+ * What can be asked through the gateway, which may answer besides that it does not let a path through. It has ways of
+ * its own to the dead letters.
+ */
+export const publicOperations: Operation[] = serviceNames
+  .flatMap(operationsOf)
+  .filter(({ path }) => !path.startsWith("/dead-letters"))
+  .map((operation) => ({
+    ...operation,
+    answers: {
+      ...operation.answers,
+      400: { ...operation.answers[400], "application/problem+json": {} },
+      431: { "application/problem+json": {} },
+    },
+  }));
+
+/** The sidecar of the gateway: secrets, and calls of the services behind it. daprd decodes a path once. */
+async function invoked(request: Request, behind: Fixture[]): Promise<Response> {
+  const url = new URL(request.url);
+  if (url.pathname === "/v1.0/secrets/secrets/key")
+    return Response.json({ key: "the installation's secret" });
+  const [, name, path = ""] = /^\/v1\.0\/invoke\/([^/]+)\/method(.*)$/.exec(url.pathname) ?? [];
+  const found = behind.find(({ service }) => service === name);
+  if (!found)
+    return Response.json({ errorCode: "ERR_DIRECT_INVOKE", message: "nobody there" }, { status: 500 });
+  return found.app.request(decodeURIComponent(path) + url.search, {
+    method: request.method,
+    headers: Object.fromEntries(request.headers),
+    ...(request.body ? { body: request.body } : {}),
+  });
+}
+
+async function send(
+  { method, path, headers, as, body, chunked }: Sent,
+  ask: (path: string, options: RequestOptions) => Promise<Response>,
+): Promise<Answer> {
+  const started = performance.now();
+  const bodiless = method === "GET" || method === "HEAD" || body === undefined;
+  const answered = ask(path, {
+    method,
+    // What no HTTP parser lets through does not reach a service either: that is for the front door.
+    headers: Object.fromEntries(
+      headers.map(([name, value]) => [
+        name,
+        Buffer.from(value)
+          .toString("latin1")
+          .replace(/[\r\n\0]/g, " ")
+          .trim(),
+      ]),
+    ),
+    ...(as === "guest" ? {} : { scopes: as }),
+    ...(bodiless ? {} : { body: chunked ? new Blob([body]).stream() : body }),
+  }).then(async (response) => ({
+    status: response.status,
+    headers: response.headers,
+    text: await response.text(),
+  }));
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<Omit<Answer, "ms">>((resolve) => {
+    timer = setTimeout(() => resolve({ status: 0, headers: new Headers(), text: "" }), patience + 1_000);
+  });
+  try {
+    return { ...(await Promise.race([answered, late])), ms: performance.now() - started };
+  } finally {
+    clearTimeout(timer);
+  }
+}

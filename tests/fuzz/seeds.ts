@@ -1,0 +1,125 @@
+import { setImmediate as turn } from "node:timers/promises";
+import type { TestService } from "chassis/testing";
+import type { Fixture } from "./fixtures.ts";
+
+const staff = [
+  "orders:read",
+  "orders:write",
+  "orders:manage",
+  "catalog:write",
+  "inventory:write",
+  "payments:manage",
+  "ops",
+];
+export const skus = [
+  "85123A",
+  "BANK CHARGES",
+  "a/b?c#d%",
+  "Grüße 日本",
+  "0",
+  "__proto__",
+  "x.y-z_~",
+  "SKU'1\"2\\3",
+];
+const gbp = (amount: number) => ({ amount, currency: "GBP" });
+
+/** Puts something into a service, as its clients and the other services would. */
+export const seeds: Record<string, (made: Fixture) => Promise<void>> = {
+  async catalog({ app }) {
+    const lines = skus.map((sku, index) => ({
+      sku,
+      name: `White heart ${index}`,
+      category: "Hearts",
+      price: gbp(100 + index),
+      kind: index === 1 ? "service" : "physical",
+      onHand: index === 1 ? undefined : 50,
+    }));
+    await must(
+      app.request("/products/import", {
+        method: "POST",
+        scopes: staff,
+        headers: { "content-type": "application/x-ndjson" },
+        body: lines.map((line) => JSON.stringify(line)).join("\n"),
+      }),
+    );
+  },
+  async inventory({ app, book }) {
+    for (const sku of skus) {
+      await event(app, "catalog", "product.created", { sku, kind: "physical" });
+      await event(app, "catalog", "product.stocked", { sku, onHand: 1_000 });
+    }
+    book.orderId = ["o-0", "o-1", "o-2", "o-3"];
+    for (const orderId of book.orderId)
+      await event(app, "orders", "order.placed", {
+        orderId,
+        lines: [{ sku: skus[0], quantity: 2, kind: "physical" }],
+      });
+  },
+  async orders({ app, book }) {
+    for (const [index, sku] of skus.entries()) {
+      await event(app, "catalog", "product.created", {
+        sku,
+        name: `Product ${index}`,
+        price: gbp(250),
+        kind: "physical",
+        version: 1,
+      });
+    }
+    const asked = {
+      lines: [{ sku: skus[0], quantity: 2 }],
+      customer: { email: "ada@example.com", name: "Ada" },
+      shippingAddress: { name: "Ada", line1: "1 Main Street", city: "London", country: "GB" },
+      payment: { method: "test", token: "tok_ok" },
+    };
+    book.orderId = [];
+    for (let n = 0; n < 8; n++) {
+      const response = await must(app.request("/orders", { method: "POST", body: asked, scopes: staff }));
+      book.orderId.push(((await response.json()) as { id: string }).id);
+    }
+    for (const orderId of book.orderId.slice(0, 6))
+      await event(app, "inventory", "stock.reserved", { orderId });
+    for (const orderId of book.orderId.slice(0, 3))
+      await event(app, "payments", "payment.captured", { orderId });
+  },
+  async payments({ app, book }) {
+    book.orderId = Array.from({ length: 6 }, (_, n) => `o-${n}`);
+    for (const [n, orderId] of book.orderId.entries()) {
+      await event(app, "orders", "order.reserved", {
+        orderId,
+        total: gbp(1_000),
+        payment: { method: "test", token: n < 4 ? "tok_ok" : "tok_declined" },
+      });
+    }
+    for (const orderId of book.orderId) {
+      for (let settled = false; !settled; ) {
+        await turn();
+        const response = await app.request(`/payments/${orderId}`, { scopes: staff });
+        settled = /"status":"(captured|declined)"/.test(await response.text());
+      }
+    }
+  },
+};
+
+async function event(app: TestService<unknown>, topic: string, type: string, data: unknown): Promise<void> {
+  const response = await must(
+    app.request(`/_events/${topic}`, {
+      method: "POST",
+      body: {
+        specversion: "1.0",
+        id: crypto.randomUUID(),
+        source: "fuzz",
+        type,
+        time: new Date().toISOString(),
+        data,
+      },
+    }),
+  );
+  const { status } = (await response.json()) as { status: string };
+  if (status !== "SUCCESS") throw new Error(`${type} of the fixture was answered ${status}`);
+}
+
+async function must(answered: Promise<Response>): Promise<Response> {
+  const response = await answered;
+  if (!response.ok) throw new Error(`the fixture was refused: ${response.status} ${await response.text()}`);
+  return response;
+}

@@ -1,0 +1,67 @@
+import type { Operation } from "../../services/payments/providers/test.ts";
+import { processOf, type Shop } from "./shop.ts";
+
+interface PaymentState {
+  status: string;
+  authorised: number;
+  captured: number;
+  refunded: number;
+  refunds: number;
+}
+
+interface Reservation {
+  status: "reserved" | "refused" | "released";
+  lines: string;
+}
+
+/** Checks that an order that has come to nothing holds nothing, nowhere. */
+export function holdsNothing(shop: Shop, id: string, status: string): void {
+  const { approved, captured, refunded, voided, captures } = moneyOf(shop.book.book(), id);
+  const payment = paymentOf(shop, id);
+  const wrong =
+    reservationOf(shop, id)?.status === "reserved"
+      ? "it holds stock"
+      : captures > 1
+        ? "it was captured twice"
+        : captured !== refunded || (captured === 0 && approved > 0 && !voided)
+          ? `it holds money: ${approved} approved, ${captured} captured, ${refunded} given back`
+          : payment && payment.authorised !== payment.refunded && "payments still holds money of it";
+  if (wrong) shop.world.violate(`order ${id} is ${status}, but ${wrong}`);
+}
+
+/** Checks that the books balance. */
+export function ledger(shop: Shop): void {
+  const { disk } = processOf(shop, "payments");
+  const wrong =
+    disk.rows("select currency from ledger_postings group by currency having sum(debit) <> sum(credit)")[0] ??
+    disk.rows("select currency from ledger_totals group by currency having sum(debit) <> sum(credit)")[0];
+  if (wrong) shop.world.violate(`the ledger is not balanced in ${wrong.currency}`);
+}
+
+/** What the provider's book says of an order. */
+export function moneyOf(book: Operation[], id: string) {
+  const mine = book.filter(({ payment }) => payment === id);
+  const sum = (outcome: Operation["outcome"]) =>
+    mine.reduce((total, line) => (line.outcome === outcome ? total + line.amount : total), 0);
+  return {
+    approved: sum("approved"),
+    captured: sum("captured"),
+    refunded: sum("refunded"),
+    voided: mine.some(({ outcome, operation }) => operation === "void" && outcome === "voided"),
+    captures: mine.filter(({ outcome }) => outcome === "captured").length,
+  };
+}
+
+export function paymentOf(shop: Shop, id: string): PaymentState | undefined {
+  const [row] = processOf(shop, "payments").disk.rows<{ state: string }>(
+    "select state from payments where order_id = ?",
+    id,
+  );
+  return row && (JSON.parse(row.state) as PaymentState);
+}
+
+export const reservationOf = (shop: Shop, id: string): Reservation | undefined =>
+  processOf(shop, "inventory").disk.rows<Reservation>(
+    "select status, lines from reservations where order_id = ?",
+    id,
+  )[0];

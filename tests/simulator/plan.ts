@@ -1,0 +1,86 @@
+/** What a client does. `at` is in ms from the start. */
+export type Command = { at: number; name: string } & (
+  | { do: "import"; products: Product[] }
+  | { do: "order"; lines: Line[]; token: string; twice: boolean }
+  | { do: "cancel"; order: string }
+  /** Without an amount: all of it. */
+  | { do: "refund"; order: string; amount?: number }
+  | { do: "price"; sku: string; amount: number }
+  | { do: "stock"; sku: string; onHand: number }
+  | { do: "delist"; sku: string }
+  | { do: "relist"; sku: string; amount: number }
+);
+
+export interface Product {
+  sku: string;
+  amount: number;
+  kind: "physical" | "service";
+  onHand?: number;
+}
+
+export interface Line {
+  sku: string;
+  quantity: number;
+  /** Minor units; the list price when absent. */
+  unitPrice?: number;
+}
+
+export type App = "catalog" | "inventory" | "orders" | "payments";
+export const apps: readonly App[] = ["catalog", "inventory", "orders", "payments"];
+
+/** What is done to the shop. */
+export type Fault = {
+  at: number;
+} /** It dies after so many more steps: statements, calls, points of the code. It is back `down` ms later. */ & (
+  | { do: "crash"; app: App; steps: number; down: number; power: "on" | "cut" }
+  /** It is stopped (SIGSTOP) for so long. */
+  | { do: "freeze"; app: App; ms: number }
+  /** It is told to stop (SIGTERM), and started again. */
+  | { do: "restart"; app: App; down: number }
+  /** The broker neither takes nor gives. */
+  | { do: "outage"; ms: number }
+  /** The disk refuses this share of transactions. */
+  | { do: "disk-errors"; app: App; ms: number; share: number }
+);
+
+/** How the network and the broker behave until it is quiet: shares of messages, and ms. */
+export interface Network {
+  latency: number;
+  /** Deliveries that come late by up to `late` ms, so that others overtake them. */
+  delayed: number;
+  late: number;
+  duplicated: number;
+  /** Deliveries that get lost, and come again when the broker has heard nothing. */
+  lost: number;
+  /** Publishing that is answered with an error although the broker took the events, or some of them. */
+  doubtful: number;
+  /** Requests of clients and calls to the provider that get lost on the way there, or back. */
+  unanswered: number;
+  /** Every event is delivered so many times. */
+  copies: number;
+}
+
+export interface Plan {
+  seed: number;
+  /** Ms after which an order that is neither paid nor refused is ended. */
+  deadline: number;
+  providerTimeout: number;
+  /** Ms by which the services' clocks differ. */
+  skew: Partial<Record<App, number>>;
+  network: Network;
+  commands: Command[];
+  faults: Fault[];
+  /** From then on nothing goes wrong any more. */
+  quietAt: number;
+}
+
+export const calm: Network = {
+  latency: 5,
+  delayed: 0,
+  late: 0,
+  duplicated: 0,
+  lost: 0,
+  doubtful: 0,
+  unanswered: 0,
+  copies: 1,
+};
