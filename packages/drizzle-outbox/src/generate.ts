@@ -19,6 +19,9 @@ import type { DialectName, Schema, Tables } from "./schema.ts";
 // Nothing is written when there is nothing to change; with --check it fails then, and says what is missing.
 // A migration that takes something away is written with --contract only: see migrations.ts.
 
+// drizzle-kit adds a method to all arrays, where whoever walks through one finds it: here it is hidden.
+if ("random" in Array.prototype) Object.defineProperty(Array.prototype, "random", { enumerable: false });
+
 type Snapshot = DrizzleSQLiteSnapshotJSON | DrizzleSnapshotJSON;
 
 const first = "00000000-0000-0000-0000-000000000000";

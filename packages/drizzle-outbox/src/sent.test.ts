@@ -18,7 +18,8 @@ for (const dialect of dialects)
         }),
         clock: () => clock.now,
         onError: () => {},
-        retain: { sent },
+        // The first trim waits as long as the inbox is kept, a minute at most.
+        retain: { sent, inbox: 10 },
       });
       const kept = () => db.query<{ id: string }>(sql`select * from outbox_sent order by seq`);
       const unsent = async () => (await box.pending()).outbox;

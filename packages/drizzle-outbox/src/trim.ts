@@ -9,8 +9,8 @@ const every = 60_000;
 const chunk = 500;
 
 /**
- * Forgets events handled, dead letters that were decided upon, and sent events where they are retained, once they are older than is asked
- * for. Sent events that are not retained are removed by the relay.
+ * Forgets events handled, dead letters that were decided upon, and sent events where they are retained, once they are
+ * older than is asked for. Sent events that are not retained are removed by the relay.
  */
 export function trim(
   context: Context,
