@@ -77,6 +77,7 @@ const adapters: Record<string, Room> = {
       "hono",
       "hono/*",
       "@hono/*",
+      "@zxcvbn-ts/language-common",
       "hono-dapr",
       "jose",
       "oidc-provider",
