@@ -62,6 +62,7 @@ const adapters: Record<string, Room> = {
       "hono-dapr",
       "hono-rate-limiter",
       "lru-cache",
+      "openid-client",
       "valibot",
       "node:*",
       "./*",
