@@ -22,7 +22,16 @@ interface Room {
 const rooms: Record<string, Room> = {
   "service.ts": {
     says: "wires the other rooms, and does nothing else",
-    may: ["chassis", "./routes.ts", "./reactions.ts", "./store.ts", "./edge.ts", "./provider/*", "type:./*"],
+    may: [
+      "chassis",
+      "./routes.ts",
+      "./reactions.ts",
+      "./store.ts",
+      "./edge.ts",
+      "./provider/*",
+      "./accounts.ts",
+      "type:./*",
+    ],
   },
   "routes.ts": {
     says: "HTTP in: parses, gathers, decides, commits, answers",
@@ -69,6 +78,9 @@ const adapters: Record<string, Room> = {
       "type:*",
     ],
   },
+  // Two files of identity are domain like any other.
+  "identity/user.ts": domain,
+  "identity/lockout.ts": domain,
   "identity/": {
     says: "the OpenID Provider",
     may: [

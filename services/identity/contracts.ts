@@ -1,6 +1,8 @@
+import { line } from "chassis";
+import { event } from "hono-dapr";
 import * as v from "valibot";
 
-/** The schemas of this service's answers. */
+/** The schemas of this service's events, bodies and answers. */
 
 /** OpenID Connect Discovery 1.0, section 3: only what is offered. */
 export const Discovery = v.object({
@@ -48,5 +50,108 @@ export const Token = v.object({
 /** RFC 6749, section 5.2. */
 export const TokenRefusal = v.object({ error: v.string(), error_description: v.optional(v.string()) });
 
-/** Nothing is published yet. */
-export const publishes = [];
+// ── Users ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** An address as mail servers take it (RFC 5321: 254 characters at most). */
+export const Email = v.pipe(v.string(), v.trim(), v.maxLength(254), v.email());
+/** At least 8 characters, whatever they are (NIST SP 800-63B); well-known passwords are refused besides. */
+export const Password = v.pipe(
+  v.string(),
+  v.regex(/^[^\p{Cc}\p{Cs}]{8,128}$/u, "8 to 128 characters, no control characters"),
+);
+/** A password that is only compared: nothing is demanded of it. */
+const AnyPassword = v.pipe(v.string(), v.maxLength(1_000));
+const Language = v.pipe(
+  v.string(),
+  v.regex(/^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$/, "a BCP 47 tag such as en-GB"),
+);
+const Role = v.picklist(["customer", "staff", "admin"]);
+const LinkToken = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{43}$/, "the token of the link in the mail"));
+
+export const NewUser = v.strictObject({
+  email: Email,
+  password: Password,
+  name: line(200),
+  language: v.optional(Language),
+});
+export type NewUser = v.InferOutput<typeof NewUser>;
+
+/** What is left out stays. E-mail and password need `currentPassword`, role needs users:manage. */
+export const UserPatch = v.strictObject({
+  name: v.optional(line(200)),
+  language: v.optional(Language),
+  email: v.optional(Email),
+  password: v.optional(Password),
+  currentPassword: v.optional(AnyPassword),
+  role: v.optional(Role),
+});
+
+export const UserView = v.object({
+  id: v.string(),
+  email: v.string(),
+  emailVerified: v.boolean(),
+  name: v.string(),
+  role: Role,
+  language: v.string(),
+  createdAt: v.string(),
+});
+export type UserView = v.InferOutput<typeof UserView>;
+export const UserList = v.object({ items: v.array(UserView), nextCursor: v.nullable(v.string()) });
+export const UserQuery = v.strictObject({
+  email: v.optional(Email),
+  role: v.optional(Role),
+  limit: v.optional(v.string()),
+  cursor: v.optional(v.string()),
+});
+
+/** All that is kept of a person here, and where the rest is. */
+export const UserExport = v.object({
+  exportedAt: v.string(),
+  user: v.object({ ...UserView.entries, version: v.number(), validFrom: v.string() }),
+  elsewhere: v.array(v.object({ what: v.string(), href: v.string() })),
+});
+
+export const MailRequest = v.strictObject({ email: Email });
+export const LinkUse = v.strictObject({ token: LinkToken });
+export const PasswordReset = v.strictObject({ token: LinkToken, password: Password });
+export const Taken = v.object({ status: v.literal("accepted") });
+
+// ── Published on topic `identity` ───────────────────────────────────────────────────────────────────────────
+
+const userId = v.string();
+/** A JWE (RFC 7516, compact; dir, A256GCM) under the secret `mail`, which only the mailer has as well. */
+const Sealed = v.string();
+
+export const UserRegistered = event(
+  "identity",
+  "user.registered",
+  v.object({ userId, language: v.string() }),
+);
+export const UserChanged = event("identity", "user.changed", v.object({ userId }));
+export const UserErased = event("identity", "user.erased", v.object({ userId }));
+export const UserMailRequested = event(
+  "identity",
+  "user.mail-requested",
+  v.object({
+    userId,
+    template: v.picklist(["verify-email", "reset-password", "already-registered"]),
+    language: v.string(),
+    to: Sealed,
+    name: Sealed,
+    link: Sealed,
+  }),
+);
+
+const sealed = "eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIn0..AAAAAAAAAAAAAAAA.AAAA.AAAAAAAAAAAAAAAAAAAAAA";
+const example = { userId: "u-1", language: "en" };
+
+/** Everything published here, each with an example that consumers check themselves against. */
+export const publishes = [
+  { type: UserRegistered, example },
+  { type: UserChanged, example: { userId: "u-1" } },
+  { type: UserErased, example: { userId: "u-1" } },
+  {
+    type: UserMailRequested,
+    example: { ...example, template: "verify-email" as const, to: sealed, name: sealed, link: sealed },
+  },
+];

@@ -1,4 +1,5 @@
 import { service } from "chassis";
+import { prepareAccounts } from "./accounts.ts";
 import { prepare, ready } from "./provider/issuer.ts";
 import { routes } from "./routes.ts";
 import { store } from "./store.ts";
@@ -7,7 +8,10 @@ export default service({
   name: "identity",
   store,
   routes,
-  prepare,
+  async prepare(kit, commit) {
+    prepareAccounts(kit, commit);
+    await prepare(kit, commit);
+  },
   checks: { "signing key": ready },
   // Clients authenticate here with their secret, not with a token.
   ownCredentials: ["/token"],

@@ -1,6 +1,7 @@
 import { defineStore, type StoreOf } from "chassis";
 import { desc } from "drizzle-orm";
 import { insert, upsert, type Write } from "drizzle-outbox";
+import { userStore, userTables } from "./users-store.ts";
 
 /** A client that may get tokens. Its secret is not kept, only a digest of it. */
 export interface Client {
@@ -31,8 +32,11 @@ export const store = defineStore(
       sealed: t.text("sealed").notNull(),
       createdAt: t.integer("created_at").notNull(),
     }),
+    ...userTables(t),
   }),
   (db, t) => ({
+    ...userStore(db, t),
+
     client: (id: string): Promise<Client | undefined> => db.find(t.clients, { id }),
     saveClient: (client: Client): Write => upsert(t.clients, client, { on: ["id"] }),
 
