@@ -9,6 +9,7 @@ import {
   idempotentStream,
   ndjson,
   notFound,
+  open,
   Problem,
   page,
   parsed,
@@ -50,6 +51,7 @@ export const routes = router<Store>()
   .get(
     "/products",
     says("Browse and search", { 200: ProductList, ...problems(400) }),
+    open("what is for sale is public"),
     query(ProductQuery),
     async (c) => {
       const { search, category, ...paging } = c.req.valid("query");
@@ -69,6 +71,7 @@ export const routes = router<Store>()
       200: CategoryList,
       ...problems(400),
     }),
+    open("what is for sale is public"),
     query(CategoryQuery),
     async (c) => {
       const { limit, after } = readWindow(c.req.valid("query"), isName);
@@ -85,10 +88,15 @@ export const routes = router<Store>()
       );
     },
   )
-  .get("/products/:sku", says("Read a product", { 200: ProductView, ...problems(404) }), async (c) => {
-    const { version, product } = listed(await c.var.kit.store.load(c.req.param("sku")), c.req.param("sku"));
-    return cacheable(c, product, shared, etag(version));
-  })
+  .get(
+    "/products/:sku",
+    says("Read a product", { 200: ProductView, ...problems(404) }),
+    open("what is for sale is public"),
+    async (c) => {
+      const { version, product } = listed(await c.var.kit.store.load(c.req.param("sku")), c.req.param("sku"));
+      return cacheable(c, product, shared, etag(version));
+    },
+  )
   .post(
     "/products",
     says("List a new product", { 201: ProductView, ...problems(400, 401, 403, 409, 415) }),

@@ -6,6 +6,7 @@ import {
   cacheable,
   etag,
   notFound,
+  open,
   page,
   problems,
   query,
@@ -44,6 +45,7 @@ export const routes = router<Store>()
       200: Stock,
       ...problems(404),
     }),
+    open("what is available is public; what lies behind it is shown to staff"),
     async (c) => {
       const level = found(await c.var.kit.store.level(c.req.param("sku")));
       const answer = isStaff(c.var.caller)

@@ -95,29 +95,31 @@ export const OrderList = v.object({ items: v.array(OrderView), nextCursor: v.nul
 
 const Lines = v.array(v.object({ sku: v.string(), quantity: v.number(), unitPrice: Money, kind: Kind }));
 const reference = v.nullable(v.string());
+/** `customerId` is who placed it: a user or a client. A guest's order has none. */
+const of = { orderId, customerId: v.optional(v.string()) };
 
 export const OrderPlaced = event(
   "orders",
   "order.placed",
-  v.object({ orderId, reference, total: Money, country: v.string(), lines: Lines }),
+  v.object({ ...of, reference, total: Money, country: v.string(), lines: Lines }),
 );
 export const OrderReserved = event(
   "orders",
   "order.reserved",
-  v.object({ orderId, total: Money, payment: v.object({ method: v.string(), token: v.string() }) }),
+  v.object({ ...of, total: Money, payment: v.object({ method: v.string(), token: v.string() }) }),
 );
 export const OrderConfirmed = event(
   "orders",
   "order.confirmed",
-  v.object({ orderId, reference, total: Money, country: v.string(), lines: Lines }),
+  v.object({ ...of, reference, total: Money, country: v.string(), lines: Lines }),
 );
 export const OrderAborting = event(
   "orders",
   "order.aborting",
-  v.object({ orderId, outcome: v.picklist(["rejected", "cancelled"]), reason: v.optional(Reason) }),
+  v.object({ ...of, outcome: v.picklist(["rejected", "cancelled"]), reason: v.optional(Reason) }),
 );
-export const OrderRejected = event("orders", "order.rejected", v.object({ orderId, reason: Reason }));
-export const OrderCancelled = event("orders", "order.cancelled", v.object({ orderId }));
+export const OrderRejected = event("orders", "order.rejected", v.object({ ...of, reason: Reason }));
+export const OrderCancelled = event("orders", "order.cancelled", v.object(of));
 
 const six = {
   sku: "85123A",
@@ -126,12 +128,15 @@ const six = {
   kind: "physical" as const,
 };
 const total = { amount: 1530, currency: "GBP" };
-const placed = { orderId: "o-1", reference: "536365", total, country: "GB", lines: [six] };
+const placed = { orderId: "o-1", customerId: "u_1", reference: "536365", total, country: "GB", lines: [six] };
 
 /** Everything published here, each with an example that consumers check themselves against. */
 export const publishes = [
   { type: OrderPlaced, example: placed },
-  { type: OrderReserved, example: { orderId: "o-1", total, payment: { method: "test", token: "tok_ok" } } },
+  {
+    type: OrderReserved,
+    example: { orderId: "o-1", customerId: "u_1", total, payment: { method: "test", token: "tok_ok" } },
+  },
   { type: OrderConfirmed, example: placed },
   {
     type: OrderAborting,

@@ -1,4 +1,4 @@
-import { defineStore, emit, type StoreOf } from "chassis";
+import { defineStore, emit, guest, type Reach, type StoreOf } from "chassis";
 import { and, desc, eq, inArray, lt, or, type SQL, sql } from "drizzle-orm";
 import { type Change, insert, type NewEvent, update, upsert, type Write } from "drizzle-outbox";
 import {
@@ -20,7 +20,6 @@ export interface Place {
 }
 
 export interface OrderFilter {
-  owner?: string;
   /** An e-mail address or an owner's id. */
   customer?: string;
   status?: PublicStatus;
@@ -78,6 +77,20 @@ export const store = defineStore(
   (db, t) => ({
     async load(id: string): Promise<Order | undefined> {
       return (await db.find(t.orders, { id }))?.state;
+    },
+
+    /**
+     * The order, if it is within the caller's reach; else nothing, like one that does not exist.
+     * @param reach its key is the digest of the Order-Key
+     */
+    async reachable(id: string, reach: Reach): Promise<Order | undefined> {
+      if (reach === "all") return (await db.find(t.orders, { id }))?.state;
+      const { owner, key } = reach;
+      const own = owner === undefined ? undefined : await db.find(t.orders, { id, owner });
+      if (own || key === undefined) return own?.state;
+      // Only what a guest has placed is opened by a key.
+      const guests = await db.find(t.orders, { id, owner: guest.id });
+      return guests?.state.keyDigest === key ? guests.state : undefined;
     },
 
     /** The rows, events and deadlines that come of what was decided. */
@@ -152,17 +165,15 @@ export const store = defineStore(
       return upsert(t.products, row, { on: ["sku"], where: sql`${t.products.version} < ${version}` });
     },
 
-    /** Newest first. */
-    list({
-      owner,
-      customer,
-      status,
-      reference,
-      after,
-      limit,
-    }: OrderFilter): Promise<{ state: Order; placedAt: number }[]> {
+    /** Those within the caller's reach, newest first. */
+    async list(
+      reach: Reach,
+      { customer, status, reference, after, limit }: OrderFilter,
+    ): Promise<{ state: Order; placedAt: number }[]> {
+      // A key opens one order; it does not list any.
+      if (reach !== "all" && reach.owner === undefined) return [];
       const wanted: (SQL | undefined)[] = [
-        owner === undefined ? undefined : eq(t.orders.owner, owner),
+        reach === "all" ? undefined : eq(t.orders.owner, reach.owner ?? ""),
         customer === undefined ? undefined : or(eq(t.orders.email, customer), eq(t.orders.owner, customer)),
         status === undefined ? undefined : eq(t.orders.status, status),
         reference === undefined ? undefined : eq(t.orders.reference, reference),
@@ -185,9 +196,11 @@ export const store = defineStore(
 
 /** What the others are told of an event; what is only our own bookkeeping is not. */
 function published(order: Order, event: OrderEvent): NewEvent[] {
-  const { id: orderId, total, payment, reference } = order;
+  const { id, total, payment, reference, owner } = order;
+  const orderId = id;
+  const of = owner === guest.id ? { orderId } : { orderId, customerId: owner };
   const tell = () => ({
-    orderId,
+    ...of,
     reference,
     total,
     country: order.shippingAddress.country,
@@ -197,17 +210,17 @@ function published(order: Order, event: OrderEvent): NewEvent[] {
     case "placed":
       return [emit(OrderPlaced, orderId, tell())];
     case "reserved":
-      return [emit(OrderReserved, orderId, { orderId, total, payment })];
+      return [emit(OrderReserved, orderId, { ...of, total, payment })];
     case "confirmed":
       return [emit(OrderConfirmed, orderId, tell())];
     case "aborting":
-      return [emit(OrderAborting, orderId, { orderId, ...event.ending })];
+      return [emit(OrderAborting, orderId, { ...of, ...event.ending })];
     case "given-back":
       return [];
     case "rejected":
-      return [emit(OrderRejected, orderId, { orderId, reason: event.reason })];
+      return [emit(OrderRejected, orderId, { ...of, reason: event.reason })];
     case "cancelled":
-      return [emit(OrderCancelled, orderId, { orderId })];
+      return [emit(OrderCancelled, orderId, of)];
     default:
       return event satisfies never;
   }

@@ -2,6 +2,7 @@ import { type Outbox, StorageUnavailable } from "drizzle-outbox";
 import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { routePath } from "hono/route";
 import { appToken } from "hono-dapr";
+import { nothing } from "./access.ts";
 import { guest, identify, type Verify } from "./auth.ts";
 import { integer } from "./config.ts";
 import { routesOf } from "./dead-letters.ts";
@@ -36,6 +37,7 @@ export function createApp<S>(definition: Service<S>, { kit, unit, metrics, verif
     c.set("unit", unit);
     c.set("trace", traceOf(c.req.header("traceparent")));
     c.set("caller", guest);
+    c.set("reach", nothing);
     await next();
     metrics.http.observe(
       { method: c.req.method, route: routePath(c, -1), status: String(c.res.status) },

@@ -1,4 +1,4 @@
-import type { Context, MiddlewareHandler } from "hono";
+import type { Context } from "hono";
 import {
   createLocalJWKSet,
   errors,
@@ -79,6 +79,9 @@ export function verifier(issuers: readonly Issuer[], now: () => number = Date.no
     if (!(exp - iat <= longestLife)) throw new Error("the token holds for longer than a day");
     if (sub !== undefined && (typeof sub !== "string" || sub === ""))
       throw new Error("the subject is no text");
+    // What guests have placed belongs to nobody who signs in.
+    if (sub === guest.id || checked.client_id === guest.id)
+      throw new Error("the subject has a reserved name");
     return checked;
   };
 
@@ -184,28 +187,4 @@ export async function identify(c: Context, verify: Verify): Promise<Caller> {
   if (token === undefined)
     throw unauthorised("invalid_request", "Authorization must be: Bearer <access token>");
   return verify(token);
-}
-
-type CallerEnv = { Variables: { caller: Caller } };
-
-/**
- * Lets a request pass whose caller holds one of the scopes.
- * @throws {Problem} 401 without a token, 403 without the scope
- */
-export function allow(...scopes: string[]): MiddlewareHandler<CallerEnv> {
-  return async (c, next) => {
-    const { caller } = c.var;
-    if (caller.kind === "guest")
-      throw unauthorised(undefined, `This needs a token with the scope ${scopes.join(" or ")}`);
-    if (!scopes.some((scope) => caller.scopes.has(scope))) {
-      throw new Problem(403, {
-        code: "insufficient-scope",
-        detail: `This needs the scope ${scopes.join(" or ")}`,
-        headers: {
-          "www-authenticate": `Bearer realm="souk", error="insufficient_scope", scope="${scopes.join(" ")}"`,
-        },
-      });
-    }
-    await next();
-  };
 }

@@ -4,6 +4,7 @@ import { toJsonSchema } from "@valibot/to-json-schema";
 import type { EventType, StandardSchemaV1 } from "hono-dapr";
 import { generateSpecs } from "hono-openapi";
 import type { GenericSchema } from "valibot";
+import type { Statement } from "./access.ts";
 import { routesOf } from "./dead-letters.ts";
 import { response } from "./describe.ts";
 import type { Service } from "./service.ts";
@@ -36,18 +37,98 @@ export async function contractOf(folder: string): Promise<Record<string, string>
     },
     defaultValidationErrorResponse: false,
   });
+  const paths = withCommonAnswers(described(openapi.paths), definition);
+  const components = { ...openapi.components, securitySchemes: schemes(paths) };
   return {
-    "openapi.json": text({ ...openapi, paths: withCommonAnswers(openapi.paths, definition) }),
+    "openapi.json": text({ ...openapi, paths, components }),
     "events.json": text({
       specversion: "1.0",
       source: definition.name,
-      events: (contracts.publishes ?? []).map((published) => described(definition.name, published)),
+      events: (contracts.publishes ?? []).map((published) => shown(definition.name, published)),
       receives: (definition.reactions ?? []).map(({ type: { topic, type } }) => ({ topic, type })),
     }),
   };
 }
 
 type Paths = Awaited<ReturnType<typeof generateSpecs>>["paths"];
+
+interface Operation {
+  summary?: string;
+  description?: string;
+  responses?: Answers;
+  "x-access"?: Statement;
+}
+
+const operationsOf = (paths: Paths): [path: string, method: string, operation: Operation][] =>
+  Object.entries(paths).flatMap(([path, methods]) =>
+    Object.entries(methods ?? {}).map(
+      ([method, operation]) => [path, method, operation as Operation] as const,
+    ),
+  ) as [string, string, Operation][];
+
+/** The operations that say what they are, with who may call them in words. Pages for people are no operations. */
+function described(paths: Paths): Paths {
+  const said: Record<string, Record<string, unknown>> = {};
+  for (const [path, method, operation] of operationsOf(paths)) {
+    if (operation.summary === undefined) continue;
+    const access = operation["x-access"];
+    const words = [operation.description, access && accessInWords(access)].filter((one) => one !== undefined);
+    said[path] = { ...said[path], [method]: { ...operation, description: words.join("\n\n") } };
+  }
+  return said as Paths;
+}
+
+function accessInWords({ open, all = [], own, key }: Statement): string {
+  const scopes = all.map((scope) => `\`${scope}\``).join(" or ");
+  const owners = own === "user" ? "being signed in" : own?.map((scope) => `\`${scope}\``).join(" or ");
+  return [
+    ...(open === undefined ? [] : [`Open to everybody: ${open}.`]),
+    ...(open !== undefined && all.length > 0 ? [`A token needs ${scopes}.`] : []),
+    ...(open === undefined && all.length > 0 ? [`${scopes}: all.`] : []),
+    ...(owners
+      ? [`${owners}: what is one's own; what is others' is answered like what does not exist.`]
+      : []),
+    ...(key === undefined ? [] : [`${key}: the one thing that this secret was given out for.`]),
+  ].join(" ");
+}
+
+/** The schemes that the operations name; a scope is described by what it opens here. */
+function schemes(paths: Paths): Record<string, unknown> {
+  const operations = operationsOf(paths).map(([, , operation]) => operation);
+  const opened = new Map<string, string[]>();
+  for (const { summary = "", "x-access": access = {} } of operations) {
+    const own = access.own === "user" ? [] : (access.own ?? []);
+    for (const scope of own) opened.set(scope, [...(opened.get(scope) ?? []), `${summary} (one's own)`]);
+    for (const scope of access.all ?? []) opened.set(scope, [...(opened.get(scope) ?? []), summary]);
+  }
+  const scopes = Object.fromEntries(
+    [...opened].sort(([a], [b]) => (a < b ? -1 : 1)).map(([scope, what]) => [scope, what.join(" · ")]),
+  );
+  const keys = new Set(operations.flatMap(({ "x-access": access }) => access?.key ?? []));
+  const signedIn = operations.some(({ "x-access": access }) => access?.own === "user");
+  return {
+    ...(opened.size > 0 || signedIn
+      ? {
+          oauth: {
+            type: "oauth2",
+            description: "Access tokens of the shop's OpenID Provider, as `Authorization: Bearer …`",
+            flows: {
+              authorizationCode: {
+                authorizationUrl: "/auth",
+                tokenUrl: "/token",
+                refreshUrl: "/token",
+                scopes,
+              },
+              clientCredentials: { tokenUrl: "/token", scopes },
+            },
+          },
+        }
+      : {}),
+    ...Object.fromEntries(
+      [...keys].map((name) => [name.toLowerCase(), { type: "apiKey", in: "header", name }]),
+    ),
+  };
+}
 
 /** What the chassis answers in the place of any route: who is not known, what is too large, what has not changed. */
 function withCommonAnswers(paths: Paths, { ownCredentials = [] }: Service<unknown>): Paths {
@@ -56,10 +137,11 @@ function withCommonAnswers(paths: Paths, { ownCredentials = [] }: Service<unknow
       path,
       Object.fromEntries(
         Object.entries(methods).map(([method, operation]) => {
-          const { responses = {} } = operation as { responses?: Answers };
+          const { responses = {}, "x-access": access } = operation as Operation;
           const common = {
             ...(method === "get" ? { 304: response(304, null) } : { 413: response(413, "problem") }),
             ...(ownCredentials.includes(path) ? {} : { 401: response(401, "problem") }),
+            ...(access?.all?.length ? { 403: response(403, "problem") } : {}),
           };
           return [method, { ...(operation as object), responses: { ...common, ...responses } }];
         }),
@@ -70,7 +152,7 @@ function withCommonAnswers(paths: Paths, { ownCredentials = [] }: Service<unknow
 
 type Answers = Record<string, ReturnType<typeof response>>;
 
-function described(source: string, { type, example }: Published) {
+function shown(source: string, { type, example }: Published) {
   const result = validate(type.schema, example);
   if (result.issues)
     throw new Error(

@@ -1,6 +1,6 @@
 import type { Change, DeadLetterStatus, DeadLetters, KeptDeadLetter } from "drizzle-outbox";
 import { Hono } from "hono";
-import { allow } from "./auth.ts";
+import { allow } from "./access.ts";
 import { body, query } from "./body.ts";
 import {
   after,

@@ -1,4 +1,5 @@
-export { allow, type Caller, guest } from "./auth.ts";
+export { allow, type Ownership, open, owned, type Reach } from "./access.ts";
+export { type Caller, guest } from "./auth.ts";
 export { body, fieldErrors, invalid, parsed, query } from "./body.ts";
 export { type Config, integer } from "./config.ts";
 export { problems, says } from "./describe.ts";

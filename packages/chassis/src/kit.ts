@@ -1,5 +1,6 @@
 import type { Change, DeadLetters } from "drizzle-outbox";
 import type { Sidecar } from "hono-dapr";
+import type { Reach } from "./access.ts";
 import type { Caller } from "./auth.ts";
 import type { Config } from "./config.ts";
 import type { Idempotency } from "./idempotency.ts";
@@ -34,6 +35,8 @@ export interface Env<S> {
     kit: Kit<S>;
     unit: Unit;
     caller: Caller;
+    /** What the caller may reach, by what the route says about its callers: nothing, where it says nothing. */
+    reach: Reach;
     /** W3C traceparent of the request; events committed under it carry it on. */
     trace: string;
     /** Set by `idempotent` when the request carries an Idempotency-Key. */

@@ -30,6 +30,8 @@ export interface RequestOptions {
   scopes?: string[];
   /** The caller's id. */
   caller?: string;
+  /** The caller is a user, not a client. */
+  user?: boolean;
 }
 
 /** A whole service in this process, on a database of its own, with a sidecar that only notes what is published. */
@@ -101,13 +103,13 @@ export async function testService<S>(definition: Service<S>, options: TestOption
 
   const requestOf = (
     path: string,
-    { method = "GET", body, headers = {}, scopes, caller }: RequestOptions = {},
+    { method = "GET", body, headers = {}, scopes, caller, user }: RequestOptions = {},
   ): Request =>
     new Request(`http://${definition.name}.test${path}`, {
       method,
       headers: {
         ...(body !== undefined && !asItIs(body) ? { "content-type": "application/json" } : {}),
-        ...(scopes ? { authorization: `Bearer ${tokenFor(caller ?? "tester", scopes)}` } : {}),
+        ...(scopes ? { authorization: `Bearer ${tokenFor(caller ?? "tester", user ? "user" : "client", scopes)}` } : {}),
         ...headers,
       },
       ...(body === undefined ? {} : { body: asItIs(body) ? body : JSON.stringify(body) }),
@@ -173,8 +175,8 @@ const asItIs = (body: unknown): body is string | Uint8Array<ArrayBuffer> | Reada
   typeof body === "string" || body instanceof Uint8Array || body instanceof ReadableStream;
 
 /** A token that only a service under test understands. */
-const tokenFor = (id: string, scopes: string[]): string =>
-  Buffer.from(JSON.stringify({ id, kind: "client", scopes })).toString("base64url");
+const tokenFor = (id: string, kind: Caller["kind"], scopes: string[]): string =>
+  Buffer.from(JSON.stringify({ id, kind, scopes })).toString("base64url");
 
 async function callerOf(token: string): Promise<Caller> {
   try {
