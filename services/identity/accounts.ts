@@ -1,12 +1,13 @@
 import { type Commit, type Kit, Problem } from "chassis";
 import { Conflict } from "drizzle-outbox";
-import { attempt } from "./attempts.ts";
+import { trying } from "./attempts.ts";
 import { staffScopes } from "./provider/scopes.ts";
+import { forgetting, type Registration, registering, resetting, settled, verifying } from "./registration.ts";
 import { prepareRoom, type Room, roomOf } from "./room.ts";
 import type { Store } from "./store.ts";
 import type { Role, User } from "./user.ts";
 
-/** What the OpenID Provider and the routes may know and do of accounts. */
+/** What the OpenID Provider and its pages may know and do of accounts. */
 
 /** A person who may sign in, for claims. */
 export interface Account {
@@ -52,17 +53,16 @@ export const prepareAccounts = (kit: Kit<Store>, commit: Commit): void => prepar
  */
 export async function authenticate(kit: Kit<Store>, { email, password, ip }: Credentials): Promise<SignIn> {
   const room = roomOf(kit);
-  const emailKey = await room.vault.lookup("email", mailbox(email));
-  const tried = await attempt(room, { emailKey, ip });
-  if ("wait" in tried) return { ok: false, reason: "locked", retryAfter: Math.ceil(tried.wait / 1_000) };
-  const user = await kit.store.userByEmail(emailKey);
-  const right = await room.passwords.matches(password, user?.passwordHash).catch(async (error: unknown) => {
-    if (error instanceof Problem) await tried.withdrawn();
-    throw error;
+  const emailKey = await room.vault.emailKey(email);
+  const outcome = await trying(room, { emailKey, ip }, async () => {
+    const user = await kit.store.userByEmail(emailKey);
+    const same = await room.passwords.matches(password, user?.passwordHash);
+    // With another answer for it, registering an address and signing in would tell whether it was taken.
+    return same && (user?.emailVerified || !verifiedOnly(kit)) ? user : undefined;
   });
-  // With another answer for it, registering an address and signing in would tell whether it was taken.
-  if (!right || !user || (verifiedOnly(kit) && !user.emailVerified)) return { ok: false, reason: "wrong" };
-  await tried.succeeded();
+  if ("locked" in outcome) return { ok: false, reason: "locked", retryAfter: outcome.locked };
+  if ("wrong" in outcome) return { ok: false, reason: "wrong" };
+  const user = outcome.right;
   if (room.passwords.outdated(user.passwordHash)) await rehash(room, user, password);
   return { ok: true, user: accountOf(user) };
 }
@@ -87,6 +87,33 @@ export async function userOf(kit: Kit<Store>, id: string): Promise<Account | und
   return user && accountOf(user);
 }
 
+/**
+ * Registers somebody; it does the same when the address has an account: then only its owner is told, by mail.
+ * @throws {Problem} 400 `weak-password`, with pointers; 503 as `authenticate`
+ */
+export async function register(kit: Kit<Store>, asked: Registration): Promise<void> {
+  const room = roomOf(kit);
+  await settled(room.commit, await registering(room, asked));
+}
+
+/** The token of a link out of a mail was shown. @throws {Problem} 400 `invalid-link` */
+export async function verifyEmail(kit: Kit<Store>, token: string): Promise<Account> {
+  const room = roomOf(kit);
+  return accountOf(await settled(room.commit, await verifying(room, token)));
+}
+
+/** Sends a link for a new password, if there is such an account; nobody can tell. */
+export async function forgotPassword(kit: Kit<Store>, email: string): Promise<void> {
+  const room = roomOf(kit);
+  await settled(room.commit, await forgetting(room, email));
+}
+
+/** A new password by the token of such a link. @throws {Problem} 400 `invalid-link`, `weak-password` */
+export async function resetPassword(kit: Kit<Store>, token: string, password: string): Promise<Account> {
+  const room = roomOf(kit);
+  return accountOf(await settled(room.commit, await resetting(room, token, password)));
+}
+
 function accountOf({ id, email, emailVerified, name, role, language, validFrom }: User): Account {
   return {
     id,
@@ -99,9 +126,6 @@ function accountOf({ id, email, emailVerified, name, role, language, validFrom }
     validFrom: Math.floor(validFrom / 1_000),
   };
 }
-
-/** Two ways of writing an address that a person takes for the same are one account. */
-export const mailbox = (email: string): string => email.trim().normalize("NFC").toLowerCase();
 
 /** Whether an address must have been verified before its owner can sign in: everywhere but in development. */
 function verifiedOnly({ config }: Kit<Store>): boolean {

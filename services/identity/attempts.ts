@@ -1,10 +1,40 @@
-import { untilCommitted } from "chassis";
+import { Problem, untilCommitted } from "chassis";
 import { expandIPv6 } from "hono/utils/ipaddr";
 import { account, address, openAt, type Policy, recent } from "./lockout.ts";
 import type { Room } from "./room.ts";
 
-/** A try of a password that was let through: counted as a failure until it is taken back. */
-export interface Attempt {
+export interface Tried {
+  /** The keyed digest of the account's address; whether there is such an account plays no part. */
+  emailKey: string;
+  /** Of the client, where it is known. */
+  ip: string | undefined;
+}
+
+/** What came of a try; `locked` (s): no password was compared, the next one will be after that time. */
+export type Outcome<T> = { right: T } | { wrong: true } | { locked: number };
+
+/**
+ * Lets a password be compared, unless there were too many wrong ones.
+ * @param compare gives `undefined` for a wrong one; a Problem thrown by it means that nothing was compared
+ */
+export async function trying<T>(
+  room: Room,
+  tried: Tried,
+  compare: () => Promise<T | undefined>,
+): Promise<Outcome<T>> {
+  const attempt = await counted(room, tried);
+  if ("wait" in attempt) return { locked: Math.ceil(attempt.wait / 1_000) };
+  const right = await compare().catch(async (error: unknown) => {
+    if (error instanceof Problem) await attempt.withdrawn();
+    throw error;
+  });
+  if (right === undefined) return { wrong: true };
+  await attempt.succeeded();
+  return { right };
+}
+
+/** A try that was let through: counted as a failure until it is taken back. */
+interface Attempt {
   /** The password was right: the account's failures are forgotten, the address has one less. */
   succeeded(): Promise<void>;
   /** No password was compared: it does not count. */
@@ -18,15 +48,9 @@ interface Subject {
 
 /**
  * Counts a try before its password is compared, so that any number at once are no more than one after the other.
- * Whether the account exists plays no part.
- * @param emailKey the keyed digest of the account's address
- * @param ip of the client, where it is known
  * @returns the try, or how long to wait (ms)
  */
-export async function attempt(
-  room: Room,
-  { emailKey, ip }: { emailKey: string; ip: string | undefined },
-): Promise<Attempt | { wait: number }> {
+async function counted(room: Room, { emailKey, ip }: Tried): Promise<Attempt | { wait: number }> {
   const { kit, commit, alone, vault } = room;
   const { store, now } = kit;
   const of: Subject = { key: accountKey(emailKey), policy: account };
@@ -43,7 +67,7 @@ export async function attempt(
       () => untilCommitted(work),
     )();
 
-  const counted = await inTurn(async (): Promise<{ at: number } | { wait: number }> => {
+  const admitted = await inTurn(async (): Promise<{ at: number } | { wait: number }> => {
     const at = now();
     const tallies = await Promise.all(subjects.map(({ key }) => store.tally(key)));
     const open = Math.max(...subjects.map(({ policy }, i) => openAt(tallies[i]?.times ?? [], policy, at)));
@@ -56,7 +80,7 @@ export async function attempt(
     });
     return { at };
   });
-  if ("wait" in counted) return counted;
+  if ("wait" in admitted) return admitted;
 
   const takeBack = (some: Subject[], others: Parameters<typeof commit>[0]["writes"] = []): Promise<void> =>
     inTurn(async () => {
@@ -64,7 +88,7 @@ export async function attempt(
       const writes = tallies
         .filter(({ version }) => version > 0)
         .map((tally) => {
-          const which = tally.times.lastIndexOf(counted.at);
+          const which = tally.times.lastIndexOf(admitted.at);
           const { policy } = some.find(({ key }) => key === tally.key) as Subject;
           return store.saveTally(
             tally,

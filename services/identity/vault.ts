@@ -6,6 +6,8 @@ import { CompactEncrypt } from "jose";
 export interface Vault {
   /** The digest by which something is found again that is not kept readable. @throws {Problem} 503, as below */
   lookup(kind: string, text: string): Promise<string>;
+  /** The digest by which an account is found. @throws {Problem} 503, as below */
+  emailKey(address: string): Promise<string>;
   /** Seals a text so that only the mailer reads it: no broker, dead letter or backup holds it. */
   sealForMail(text: string): Promise<string>;
 }
@@ -41,12 +43,15 @@ export function createVault({ sidecar, log, now }: Pick<Kit<unknown>, "sidecar" 
     return bytes;
   }
 
+  const lookup = async (kind: string, text: string): Promise<string> =>
+    createHmac("sha256", await secret("index"))
+      .update(`${kind}\n${text}`)
+      .digest("base64url");
+
   return {
-    async lookup(kind, text) {
-      return createHmac("sha256", await secret("index"))
-        .update(`${kind}\n${text}`)
-        .digest("base64url");
-    },
+    lookup,
+    // Two ways of writing an address that a person takes for the same are one account.
+    emailKey: (address) => lookup("email", address.trim().normalize("NFC").toLowerCase()),
     async sealForMail(text) {
       return new CompactEncrypt(new TextEncoder().encode(text))
         .setProtectedHeader({ alg: "dir", enc: "A256GCM" })
