@@ -73,7 +73,8 @@ async function toItsService(c: Context<Env<Memory>>, service: string): Promise<R
   known(service);
   // Its name has no character that could be written in another way, so the rest is the service's own path.
   const target = `/dead-letters${asked(c.req.url).target.slice(prefix.length + 1 + service.length)}`;
-  return passBack(c, await forward(c, wayTo(service), { target }));
+  const way = wayTo(service);
+  return passBack(c, way, await forward(c, way, { target }));
 }
 
 function known(service: string): void {

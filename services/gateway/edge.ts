@@ -148,14 +148,14 @@ const onTheWay = (way: Way) => {
     const { cache } = c.var.kit.store;
     if (c.req.method !== "GET" && c.req.method !== "HEAD") {
       try {
-        return await passBack(c, await forward(c, way, { target: inside(target) }));
+        return await passBack(c, way, await forward(c, way, { target: inside(target) }));
       } finally {
         // Also when no answer came: it may have had its effect.
         if (way.changes) cache.forget(...way.changes(last));
       }
     }
     if (!cached || (cached.for === "guests" && c.var.caller.kind !== "guest")) {
-      return passBack(c, await forward(c, way, { target: inside(target) }));
+      return passBack(c, way, await forward(c, way, { target: inside(target) }));
     }
     const found =
       cache.fresh(target) ??

@@ -3,45 +3,12 @@ import type { Context } from "hono";
 import { InvocationAborted, InvocationTimeout, SidecarUnreachable } from "hono-dapr";
 import { bodyOf, untilRead } from "./bodies.ts";
 import type { Answer } from "./cache.ts";
+import { headersBack, headersOnward } from "./headers.ts";
 import type { Lanes } from "./lanes.ts";
 import type { Way } from "./ways.ts";
 
 // Reads take milliseconds; a change may have to wait for its turn.
 const patience = { reading: 10_000, changing: 15_000 };
-const passedOn = [
-  "authorization",
-  "idempotency-key",
-  "if-match",
-  "if-none-match",
-  "order-key",
-  "content-type",
-  "accept",
-  "accept-language",
-  "last-event-id",
-  "prefer",
-  "tracestate",
-];
-
-/**
- * Headers of one connection only (RFC 9110 section 7.6.1), those that are made here, and the sidecar's. Whether other
- * sites may read an answer (CORS) is for the gateway to say, and it does not.
- */
-const notPassedBack = new Set([
-  "connection",
-  "keep-alive",
-  "proxy-authenticate",
-  "proxy-connection",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-  "content-length",
-  "content-encoding",
-  "date",
-  "server",
-  "traceparent",
-  "tracestate",
-]);
 
 /** A request on its way to a service. */
 export interface Onward {
@@ -126,7 +93,7 @@ export async function forwardWhole<S extends { lanes: Lanes }>(
   });
   try {
     const body = await Promise.race([answer.arrayBuffer(), late]);
-    return { status: answer.status, headers: headersBack(answer), body };
+    return { status: answer.status, headers: headersBack(answer, way), body };
   } catch (error) {
     throw error instanceof Problem ? error : unavailable(way, "");
   } finally {
@@ -135,50 +102,13 @@ export async function forwardWhole<S extends { lanes: Lanes }>(
 }
 
 /** The answer as the client gets it. */
-export async function passBack<S>(c: Context<Env<S>>, answer: Response): Promise<Response> {
-  const headers = headersBack(answer);
+export async function passBack<S>(c: Context<Env<S>>, way: Way, answer: Response): Promise<Response> {
+  const headers = headersBack(answer, way);
   if (c.req.method === "HEAD") {
     await answer.body?.cancel();
     return new Response(null, { status: answer.status, headers });
   }
   return new Response(answer.body, { status: answer.status, headers });
-}
-
-function headersBack(answer: Response): Headers {
-  const headers = new Headers();
-  for (const [name, value] of answer.headers) {
-    if (!notPassedBack.has(name) && !/^(dapr-|access-control-)/.test(name)) headers.append(name, value);
-  }
-  return headers;
-}
-
-function headersOnward<S>(c: Context<Env<S>>, way: Way, anonymous = false): Record<string, string> {
-  const { headers } = c.req.raw;
-  const sent: Record<string, string> = { traceparent: c.var.trace, "accept-encoding": "identity" };
-  if (way.path.startsWith("/api/")) sent["x-forwarded-prefix"] = "/api";
-  if (anonymous) return sent;
-  for (const name of passedOn) {
-    const value = headers.get(name);
-    if (value !== null) sent[name] = plain(name, value);
-  }
-  const { publicUrl } = c.var.kit.config;
-  sent["x-forwarded-proto"] = publicUrl.startsWith("https:") ? "https" : "http";
-  sent["x-forwarded-host"] = plain("host", headers.get("host") ?? new URL(publicUrl).host);
-  // What the client says about that is not believed: there is no proxy before this one that we know of.
-  if (c.env?.ip) sent["x-forwarded-for"] = c.env.ip;
-  return sent;
-}
-
-/**
- * Between sidecars headers are ASCII (gRPC metadata): anything else would look like a service that is away.
- * @throws {Problem} 400
- */
-function plain(name: string, value: string): string {
-  if (/^[\t -~]*$/.test(value)) return value;
-  throw new Problem(400, {
-    code: "invalid-header",
-    detail: `The header ${name} may hold nothing but printable ASCII characters`,
-  });
 }
 
 /** A sidecar answers in place of a service that it cannot reach; what it says is not for clients. */

@@ -23,6 +23,8 @@ export interface Way {
   most?: number;
   /** Credentials are its own, not a token. */
   ownCredentials?: boolean;
+  /** Pages for a browser, with cookies and forms of their own. */
+  pages?: boolean;
   /** The answer goes on for as long as the client listens. */
   follows?: boolean;
   /** What begins something new by this, and waits behind what finishes something when the service is busy. */
@@ -31,6 +33,14 @@ export interface Way {
 
 const everything = (tags: (id: string) => Tag[]) => ({ for: "everyone" as const, tags });
 const uploading = 10 * 60_000;
+/** A page of identity, with its form. */
+const page = (path: string, methods: Method[] = ["GET", "POST"]): Way => ({
+  path,
+  service: "identity",
+  methods,
+  pages: true,
+  most: 64 * 1024,
+});
 
 // The last segment of a path that has a parameter is handed to `tags` and `changes`, decoded.
 export const ways: Way[] = [
@@ -41,7 +51,21 @@ export const ways: Way[] = [
     cached: everything(() => [ofIdentity]),
   },
   { path: "/jwks", service: "identity", methods: ["GET"], cached: everything(() => [ofIdentity]) },
-  { path: "/token", service: "identity", methods: ["POST"], ownCredentials: true },
+  { path: "/token", service: "identity", methods: ["POST"], ownCredentials: true, most: 64 * 1024 },
+  { path: "/token/introspection", service: "identity", methods: ["POST"], ownCredentials: true },
+  { path: "/token/revocation", service: "identity", methods: ["POST"], ownCredentials: true },
+  { path: "/me", service: "identity", methods: ["GET", "POST"], ownCredentials: true },
+  page("/auth"),
+  page("/auth/:uid", ["GET"]),
+  page("/interaction/:uid"),
+  page("/interaction/:uid/:step"),
+  page("/session/end"),
+  page("/session/end/confirm", ["POST"]),
+  page("/session/end/success", ["GET"]),
+  page("/register"),
+  page("/verify-email"),
+  page("/forgot-password"),
+  page("/reset-password"),
 
   {
     path: "/api/products",
