@@ -8,7 +8,6 @@ import (
 
 	bindingscron "github.com/dapr/components-contrib/bindings/cron"
 	bindingshttp "github.com/dapr/components-contrib/bindings/http"
-	bindingssmtp "github.com/dapr/components-contrib/bindings/smtp"
 	configurationredis "github.com/dapr/components-contrib/configuration/redis"
 	contribmiddleware "github.com/dapr/components-contrib/middleware"
 	"github.com/dapr/components-contrib/middleware/http/routeralias"
@@ -62,7 +61,7 @@ func init() {
 	nrLoader.DefaultRegistry.RegisterComponent(nrsqlite.NewResolver, "sqlite")
 	nrLoader.DefaultRegistry.RegisterComponent(mdns.NewResolver, "mdns")
 
-	bindingsLoader.DefaultRegistry.RegisterOutputBinding(bindingssmtp.NewSMTP, "smtp")
+	bindingsLoader.DefaultRegistry.RegisterOutputBinding(newMailer, "smtp")
 	bindingsLoader.DefaultRegistry.RegisterOutputBinding(bindingshttp.NewHTTP, "http")
 	bindingsLoader.DefaultRegistry.RegisterInputBinding(bindingscron.NewCron, "cron")
 
