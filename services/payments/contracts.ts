@@ -85,13 +85,20 @@ export const publishes = [
 
 // ── Read from others: only the fields that matter here ──────────────────────────────────────────────────────
 
+/** Who placed the order, and may read what became of its money; a guest's order has nobody. */
+const customerId = v.optional(v.string());
 /** Asks for the order's money: authorised, and captured as soon as the provider has approved. */
 export const OrderReserved = event(
   "orders",
   "order.reserved",
-  v.object({ orderId, total: Money, payment: v.object({ method: v.string(), token: v.string() }) }),
+  v.object({
+    orderId,
+    customerId,
+    total: Money,
+    payment: v.object({ method: v.string(), token: v.string() }),
+  }),
 );
-export const OrderAborting = event("orders", "order.aborting", v.object({ orderId }));
+export const OrderAborting = event("orders", "order.aborting", v.object({ orderId, customerId }));
 
 // ── Kept for later ──────────────────────────────────────────────────────────────────────────────────────────
 

@@ -1,4 +1,4 @@
-import type { Entry, Facts, Known, Money, Payment, PaymentEvent, PublicStatus, Refund } from "./payment.ts";
+import type { Dispute, Entry, Facts, Known, Money, Payment, PaymentEvent, PublicStatus, Refund } from "./payment.ts";
 
 /** The payment after an event. */
 export function evolve(payment: Payment | undefined, event: PaymentEvent): Payment {
@@ -18,13 +18,14 @@ export function evolve(payment: Payment | undefined, event: PaymentEvent): Payme
       };
     }
     case "found": {
-      const { orderId, total, method } = event;
+      const { orderId, total, method, reference } = event;
       const facts = { ...(payment ?? begin(orderId, total)), total, authorised: total.amount };
       return {
         ...reached(facts, event, "authorised", total.amount, "found at the provider"),
         wanted: "undo",
         status: "authorised",
         method,
+        ...(reference === undefined ? {} : { reference }),
       };
     }
   }
@@ -33,6 +34,8 @@ export function evolve(payment: Payment | undefined, event: PaymentEvent): Payme
     throw new Error(`${event.type} of a payment that is ${payment?.status ?? "not there"}`);
   }
   switch (event.type) {
+    case "opened":
+      return { ...payment, version: payment.version + 1, reference: event.reference };
     case "given-up":
       return { ...payment, version: payment.version + 1, wanted: "undo" };
     case "nothing-held":
@@ -43,7 +46,7 @@ export function evolve(payment: Payment | undefined, event: PaymentEvent): Payme
     }
     case "declined":
       return {
-        ...known(payment, event, undefined, event.reason),
+        ...known(payment, event, undefined, event.why ? `${event.reason}: ${event.why}` : event.reason),
         status: "declined",
         reason: event.reason,
         authorised: 0,
@@ -71,9 +74,28 @@ export function evolve(payment: Payment | undefined, event: PaymentEvent): Payme
       if (first) return { ...facts, status: "refunding", pending: [first, ...rest] };
       return { ...facts, status: facts.refunded < facts.captured ? "captured" : "refunded" };
     }
+    case "disputed":
+      return disputed(payment, event.at, event.dispute);
     default:
       return event satisfies never;
   }
+}
+
+/** A dispute changes nothing of what is held: what is held back for it is between the provider and the shop. */
+function disputed<P extends Payment>(payment: P, at: number, dispute: Dispute): P {
+  const { reference, status, reason, amount } = dispute;
+  const entry: Entry = {
+    at,
+    status: payment.history.at(-1)?.status ?? "captured",
+    amount,
+    reason: `dispute ${reference} (${reason}): ${status}`,
+  };
+  return {
+    ...payment,
+    version: payment.version + 1,
+    disputes: [...(payment.disputes ?? []).filter((one) => one.reference !== reference), dispute],
+    history: [...payment.history, entry],
+  };
 }
 
 const begin = (orderId: string, total: Money): Facts => ({
@@ -103,7 +125,8 @@ function reached(
   amount?: number,
   reason?: string,
 ): Facts {
-  const { orderId, version, total, wanted, authorised, captured, refunded, refunds, history } = facts;
+  const { orderId, version, total, wanted, authorised, captured, refunded, refunds, history, disputes } =
+    facts;
   return {
     orderId,
     version: history.length === 0 ? version : version + 1,
@@ -113,6 +136,7 @@ function reached(
     captured,
     refunded,
     refunds,
+    ...(disputes ? { disputes } : {}),
     history: [...history, entry(event, status, amount, reason)],
   };
 }
@@ -123,5 +147,10 @@ function known(
   amount?: number,
   reason?: string,
 ): Known {
-  return { ...reached(payment, event, event.type, amount, reason), method: payment.method };
+  const { method, reference } = payment;
+  return {
+    ...reached(payment, event, event.type, amount, reason),
+    method,
+    ...(reference === undefined ? {} : { reference }),
+  };
 }

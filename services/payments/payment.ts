@@ -16,6 +16,17 @@ export interface Refund {
   reason?: string;
 }
 
+/** A customer's bank asks for the money back. */
+export interface Dispute {
+  /** The provider's name for it. */
+  reference: string;
+  /** In the provider's words. */
+  status: string;
+  reason: string;
+  /** Minor units. */
+  amount: number;
+}
+
 export type DeclineReason = "payment-declined" | "timed-out";
 
 /** What a client reads. */
@@ -52,11 +63,12 @@ export interface Facts {
   refunded: number;
   /** Refunds begun so far. */
   refunds: number;
+  disputes?: Dispute[];
   history: Entry[];
 }
 
-/** The provider that the order is paid with. */
-export type Known = Facts & { method: string };
+/** The provider that the order is paid with, and its own name for the payment, where it gives one. */
+export type Known = Facts & { method: string; reference?: string };
 
 /** While a status ends in -ing, exactly one job calls the provider. */
 export type Payment =
@@ -80,8 +92,11 @@ export type Command = { at: number } & (
 
 /** What came of a call to the provider. */
 export type Outcome =
+  /** The provider knows of the payment by now; no money has moved. */
+  | { type: "opened"; reference: string }
   | { type: "authorised" }
-  | { type: "declined"; reason: DeclineReason }
+  /** `why`: more than the reason says, in words that a customer may read. */
+  | { type: "declined"; reason: DeclineReason; why?: string }
   | { type: "captured" }
   | { type: "voided" }
   /** `amount` is what the provider gave back under this number. */
@@ -91,10 +106,11 @@ export type PaymentEvent = { at: number } & (
   | { type: "closed"; orderId: string }
   | { type: "authorising"; orderId: string; total: Money; method: string; token: string }
   /** A provider has money of an order that nobody here has asked it for, or has asked no more. */
-  | { type: "found"; orderId: string; total: Money; method: string }
+  | { type: "found"; orderId: string; total: Money; method: string; reference?: string }
+  | { type: "opened"; reference: string }
   | { type: "given-up" }
   | { type: "authorised" }
-  | { type: "declined"; reason: DeclineReason }
+  | { type: "declined"; reason: DeclineReason; why?: string }
   | { type: "capturing" }
   /** Nobody is told of money that is only found to be given back. */
   | { type: "captured"; untold?: true }
@@ -104,6 +120,7 @@ export type PaymentEvent = { at: number } & (
   | { type: "refunded"; refund: Refund }
   /** The answer to an order that is given up, where there is nothing to give back. */
   | { type: "nothing-held" }
+  | { type: "disputed"; dispute: Dispute }
 );
 
 type Decision = PaymentEvent[] | Rejection;
@@ -138,10 +155,13 @@ function answer(payment: Payment | undefined, command: Command): Decision {
       return abort(payment, command.orderId, at);
     case "refund":
       return refund(payment, command);
+    case "opened":
+      if (payment?.status !== "authorising" || payment.reference !== undefined) return [];
+      return [{ type: "opened", at, reference: command.reference }];
     case "authorised":
       return payment?.status === "authorising" ? [{ type: "authorised", at }] : [];
     case "declined":
-      return payment?.status === "authorising" ? declined(payment, command.reason, at) : [];
+      return payment?.status === "authorising" ? declined(payment, command.reason, at, command.why) : [];
     case "captured":
       if (payment?.status === "capturing") return [{ type: "captured", at }];
       // Taken in a time that we do not remember.
@@ -179,8 +199,8 @@ function abort(payment: Payment | undefined, orderId: string, at: number): Payme
   }
 }
 
-function declined({ wanted }: Payment, reason: DeclineReason, at: number): PaymentEvent[] {
-  const event: PaymentEvent = { type: "declined", at, reason };
+function declined({ wanted }: Payment, reason: DeclineReason, at: number, why?: string): PaymentEvent[] {
+  const event: PaymentEvent = { type: "declined", at, reason, ...(why === undefined ? {} : { why }) };
   return wanted === "undo" ? [event, { type: "nothing-held", at }] : [event];
 }
 

@@ -11,11 +11,11 @@ import { callJob, reconcileJob, type Store } from "./store.ts";
 type Got = Received<Store>;
 
 export const reactions = [
-  react(OrderReserved, ({ orderId, total, payment }, got: Got) =>
-    on(orderId, { type: "authorise", orderId, total, ...payment, at: got.now() }, got),
+  react(OrderReserved, ({ orderId, customerId, total, payment }, got: Got) =>
+    on(orderId, { type: "authorise", orderId, total, ...payment, at: got.now() }, got, customerId),
   ),
-  react(OrderAborting, ({ orderId }, got: Got) =>
-    on(orderId, { type: "abort", orderId, at: got.now() }, got),
+  react(OrderAborting, ({ orderId, customerId }, got: Got) =>
+    on(orderId, { type: "abort", orderId, at: got.now() }, got, customerId),
   ),
 ];
 
@@ -26,9 +26,14 @@ export const jobs: Record<string, JobHandler<Store>> = {
 };
 
 /** Loads the payment, decides what follows, and says what to commit. */
-async function on(orderId: string, command: Command, { store }: Pick<Kit<Store>, "store">): Promise<Change> {
+async function on(
+  orderId: string,
+  command: Command,
+  { store }: Pick<Kit<Store>, "store">,
+  customerId?: string,
+): Promise<Change> {
   const payment = await store.load(orderId);
-  return store.change(payment, accepted(decide(payment, command))).change;
+  return store.change(payment, accepted(decide(payment, command)), customerId).change;
 }
 
 /** Makes the call that the payment waits for. What was decided meanwhile is seen when its outcome is. */

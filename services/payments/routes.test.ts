@@ -318,8 +318,29 @@ describe("who may ask", () => {
         })
       ).status;
     expect(await status()).toBe(401);
-    expect(await status(["orders:read", "catalog:write"])).toBe(403);
+    expect(await status(["orders:write", "catalog:write"])).toBe(403);
     for (const scopes of allowed) expect([200, 404]).toContain(await status([...scopes]));
+  });
+
+  test("who placed an order reads what became of its money, and nobody else does", async () => {
+    await reserve("o-1", "tok_ok", { customerId: "u_ada" });
+    await reaches("o-1", "captured");
+    await reserve("o-2");
+    await reaches("o-2", "captured");
+    const read = async (caller: string, path: string, scopes = ["orders:read"]) => {
+      const response = await app.request(path, { user: true, caller, scopes });
+      return { status: response.status, body: await response.text() };
+    };
+    expect(await read("u_ada", "/payments/o-1")).toMatchObject({ status: 200 });
+    const unknown = await read("u_eve", "/payments/o-9");
+    const same = (text: string) => text.replaceAll(/o-\d|"traceId":"[^"]*"/g, "");
+    for (const path of ["/payments/o-1", "/payments/o-2"]) {
+      const refused = await read("u_eve", path);
+      expect(refused.status).toBe(404);
+      expect(same(refused.body)).toEqual(same(unknown.body));
+    }
+    expect(await read("u_ada", "/payments/o-2")).toMatchObject({ status: 404 });
+    expect(await read("u_ada", "/payments/o-1", ["orders:write"])).toMatchObject({ status: 403 });
   });
 
   test("the ledger is not for those who manage orders only", async () => {

@@ -6,6 +6,7 @@ import {
   etag,
   idempotent,
   notFound,
+  owned,
   problems,
   router,
   says,
@@ -26,9 +27,9 @@ export const routes = router<Store>()
   .get(
     "/payments/:orderId",
     says("Read what became of an order's money", { 200: PaymentView, ...problems(401, 403, 404) }),
-    allow("payments:manage", "orders:manage"),
+    owned({ all: ["payments:manage", "orders:manage"], own: ["orders:read"] }),
     async (c) => {
-      const payment = found(await c.var.kit.store.load(c.req.param("orderId")));
+      const payment = found(await c.var.kit.store.reachable(c.req.param("orderId"), c.var.reach));
       return cacheable(c, view(payment), "private, no-cache", etag(payment.version));
     },
   )

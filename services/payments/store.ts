@@ -1,4 +1,4 @@
-import { defineStore, emit, type StoreOf } from "chassis";
+import { defineStore, emit, type Reach, type StoreOf } from "chassis";
 import { sql } from "drizzle-orm";
 import { type Change, insert, type NewEvent, update, upsert, type Write } from "drizzle-outbox";
 import { dueCall } from "./calls.ts";
@@ -28,6 +28,8 @@ export const store = defineStore(
       orderId: t.text("order_id").primaryKey(),
       version: t.integer("version").notNull(),
       state: t.json<Payment>("state").notNull(),
+      /** Who placed the order: nobody, where a guest did. */
+      customerId: t.text("customer_id"),
     }),
     /** The books. `entry` is the key of the call to the provider that moved the money: booked once, like the call. */
     ledgerPostings: t.table(
@@ -86,8 +88,16 @@ export const store = defineStore(
         return (await db.find(t.payments, { orderId }))?.state;
       },
 
+      /** The payment, if it is within the caller's reach; else nothing, like one that does not exist. */
+      async reachable(orderId: string, reach: Reach): Promise<Payment | undefined> {
+        if (reach === "all") return (await db.find(t.payments, { orderId }))?.state;
+        const { owner: customerId } = reach;
+        if (customerId === undefined) return undefined;
+        return (await db.find(t.payments, { orderId, customerId }))?.state;
+      },
+
       /** The rows, events, ledger entries and calls that come of what was decided. */
-      change(before: Payment | undefined, decided: PaymentEvent[]): Decided {
+      change(before: Payment | undefined, decided: PaymentEvent[], customerId?: string): Decided {
         let payment = before;
         const writes: Write[] = [];
         const events: NewEvent[] = [];
@@ -102,7 +112,7 @@ export const store = defineStore(
         const { orderId, version } = payment;
         const row = before
           ? update(t.payments, { version, state: payment }, { orderId, version: before.version }, { rows: 1 })
-          : insert(t.payments, { orderId, version, state: payment });
+          : insert(t.payments, { orderId, version, state: payment, customerId: customerId ?? null });
         const call = dueCall(payment);
         const at = decided[0]?.at ?? 0;
         const jobs = call && call.key !== dueCall(before)?.key ? [{ kind: callJob, key: orderId, at }] : [];

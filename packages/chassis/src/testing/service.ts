@@ -109,7 +109,9 @@ export async function testService<S>(definition: Service<S>, options: TestOption
       method,
       headers: {
         ...(body !== undefined && !asItIs(body) ? { "content-type": "application/json" } : {}),
-        ...(scopes ? { authorization: `Bearer ${tokenFor(caller ?? "tester", user ? "user" : "client", scopes)}` } : {}),
+        ...(scopes
+          ? { authorization: `Bearer ${tokenFor(caller ?? "tester", user ? "user" : "client", scopes)}` }
+          : {}),
         ...headers,
       },
       ...(body === undefined ? {} : { body: asItIs(body) ? body : JSON.stringify(body) }),
