@@ -97,6 +97,7 @@ const adapters: Record<string, Room> = {
       "valibot",
       "node:*",
       "./*",
+      "../*",
       "type:*",
     ],
   },

@@ -1,7 +1,9 @@
-import { type Commit, type Kit, Problem } from "chassis";
+import type { Commit, Kit } from "chassis";
 import { Conflict } from "drizzle-outbox";
 import { trying } from "./attempts.ts";
+import { developmentAdmin, ensureDevelopmentAdmin } from "./development-admin.ts";
 import { staffScopes } from "./provider/scopes.ts";
+import { forgetting as forgettingJob } from "./reactions.ts";
 import { forgetting, type Registration, registering, resetting, settled, verifying } from "./registration.ts";
 import { prepareRoom, type Room, roomOf } from "./room.ts";
 import type { Store } from "./store.ts";
@@ -45,7 +47,24 @@ export function scopesOf(role: Role): readonly string[] {
 }
 
 /** To be called once by a starting service. */
-export const prepareAccounts = (kit: Kit<Store>, commit: Commit): void => prepareRoom(kit, commit);
+export async function prepareAccounts(kit: Kit<Store>, commit: Commit): Promise<void> {
+  prepareRoom(kit, commit);
+  await commit({ jobs: [forgettingJob(kit.now())] });
+}
+
+const admins = new WeakMap<Kit<Store>, Promise<void>>();
+
+/** A check: in development there is an admin, made when the secret store can be read for the first time. */
+export async function adminReady(kit: Kit<Store>): Promise<void> {
+  const file = kit.config.env.DEV_ADMIN_FILE;
+  if (!kit.config.development || !file) return;
+  const made = admins.get(kit) ?? ensureDevelopmentAdmin(roomOf(kit), file);
+  admins.set(kit, made);
+  await made.catch((error: unknown) => {
+    admins.delete(kit);
+    throw error;
+  });
+}
 
 /**
  * Signs somebody in. It does the same whether the account exists or not, and so takes as long.
@@ -58,7 +77,7 @@ export async function authenticate(kit: Kit<Store>, { email, password, ip }: Cre
     const user = await kit.store.userByEmail(emailKey);
     const same = await room.passwords.matches(password, user?.passwordHash);
     // With another answer for it, registering an address and signing in would tell whether it was taken.
-    return same && (user?.emailVerified || !verifiedOnly(kit)) ? user : undefined;
+    return same && user && mayEnter(kit, user) ? user : undefined;
   });
   if ("locked" in outcome) return { ok: false, reason: "locked", retryAfter: outcome.locked };
   if ("wrong" in outcome) return { ok: false, reason: "wrong" };
@@ -84,7 +103,7 @@ async function rehash(
 /** The account of an id; `undefined` when there is none, or no more. */
 export async function userOf(kit: Kit<Store>, id: string): Promise<Account | undefined> {
   const user = await kit.store.user(id);
-  return user && accountOf(user);
+  return user && isOfHere(kit, user) ? accountOf(user) : undefined;
 }
 
 /**
@@ -127,8 +146,13 @@ function accountOf({ id, email, emailVerified, name, role, language, validFrom }
   };
 }
 
-/** Whether an address must have been verified before its owner can sign in: everywhere but in development. */
-function verifiedOnly({ config }: Kit<Store>): boolean {
-  const said = config.env.VERIFIED_EMAIL_REQUIRED;
-  return said ? said === "true" : !config.development;
+/** Everywhere but in development, an address must have been verified before its owner can sign in. */
+function mayEnter(kit: Kit<Store>, user: User): boolean {
+  const said = kit.config.env.VERIFIED_EMAIL_REQUIRED;
+  const verifiedOnly = said ? said === "true" : !kit.config.development;
+  return isOfHere(kit, user) && (user.emailVerified || !verifiedOnly);
 }
+
+/** A database that comes from development brings its admin along; elsewhere that account opens nothing. */
+const isOfHere = ({ config }: Kit<Store>, { id }: User): boolean =>
+  config.development || id !== developmentAdmin.id;

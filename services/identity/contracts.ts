@@ -76,7 +76,7 @@ export const NewUser = v.strictObject({
 });
 export type NewUser = v.InferOutput<typeof NewUser>;
 
-/** What is left out stays. E-mail and password need `currentPassword`, role needs users:manage. */
+/** What is left out stays. Who changes their own e-mail or password shows `currentPassword`; a role needs users:manage. */
 export const UserPatch = v.strictObject({
   name: v.optional(line(200)),
   language: v.optional(Language),
@@ -90,6 +90,8 @@ export const UserView = v.object({
   id: v.string(),
   email: v.string(),
   emailVerified: v.boolean(),
+  /** Takes the place of `email` once the link that was sent there has been opened. */
+  pendingEmail: v.optional(v.string()),
   name: v.string(),
   role: Role,
   language: v.string(),
@@ -104,12 +106,15 @@ export const UserQuery = v.strictObject({
   cursor: v.optional(v.string()),
 });
 
-/** All that is kept of a person here, and where the rest is. */
+/** All that is kept of a person here, but the hash of the password; and where the rest is. */
 export const UserExport = v.object({
   exportedAt: v.string(),
   user: v.object({ ...UserView.entries, version: v.number(), validFrom: v.string() }),
+  openLinks: v.array(v.object({ purpose: v.string(), expiresAt: v.string() })),
+  wrongPasswords: v.array(v.string()),
   elsewhere: v.array(v.object({ what: v.string(), href: v.string() })),
 });
+export type UserExport = v.InferOutput<typeof UserExport>;
 
 export const MailRequest = v.strictObject({ email: Email });
 export const LinkUse = v.strictObject({ token: LinkToken });

@@ -57,7 +57,7 @@ export async function mail(
   return {
     async change(send = true) {
       const at = now();
-      const tally = await store.tally(`mail ${emailKey}`);
+      const tally = await store.tally(mailTally(emailKey));
       const sent = recent(tally.times, { ...most, wait: 0, longest: 0 }, at);
       if (sent.length >= most.free) return {};
       const counted = store.saveTally(tally, [...sent, at], at + most.window);
@@ -70,6 +70,8 @@ export async function mail(
     },
   };
 }
+
+export const mailTally = (emailKey: string): string => `mail ${emailKey}`;
 
 /** What is kept of a link's token. */
 export const digestOf = (token: string): string => createHash("sha256").update(token).digest("base64url");

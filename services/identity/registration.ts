@@ -140,4 +140,5 @@ async function isFirst({ kit: { config, store }, vault }: Room, emailKey: string
 export const both = (one: Change, other: Change): Change => ({
   writes: [...(one.writes ?? []), ...(other.writes ?? [])],
   events: [...(one.events ?? []), ...(other.events ?? [])],
+  jobs: [...(one.jobs ?? []), ...(other.jobs ?? [])],
 });

@@ -2,10 +2,12 @@ import { cacheable, problems, router, says } from "chassis";
 import { Discovery, Jwks, Token, TokenRefusal, TokenRequest } from "./contracts.ts";
 import { issuerOf } from "./provider/issuer.ts";
 import type { Store } from "./store.ts";
+import { userRoutes } from "./users-routes.ts";
 
 const holds = "public, max-age=300";
 
 export const routes = router<Store>()
+  .route("/", userRoutes)
   .get(
     "/.well-known/openid-configuration",
     says("What this OpenID Provider offers", { 200: Discovery, ...problems(503) }),

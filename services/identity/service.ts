@@ -1,6 +1,7 @@
 import { service } from "chassis";
-import { prepareAccounts } from "./accounts.ts";
+import { adminReady, prepareAccounts } from "./accounts.ts";
 import { prepare, ready } from "./provider/issuer.ts";
+import { jobs } from "./reactions.ts";
 import { routes } from "./routes.ts";
 import { store } from "./store.ts";
 
@@ -8,11 +9,13 @@ export default service({
   name: "identity",
   store,
   routes,
+  jobs,
   async prepare(kit, commit) {
-    prepareAccounts(kit, commit);
+    await prepareAccounts(kit, commit);
     await prepare(kit, commit);
   },
-  checks: { "signing key": ready },
+  checks: { "signing key": ready, "development admin": adminReady },
+  statuses: { "invalid-link": 400, "insufficient-scope": 403, "own-role": 403, "not-yours": 403 },
   // Clients authenticate here with their secret, not with a token.
   ownCredentials: ["/token"],
 });

@@ -1,4 +1,4 @@
-import { emit } from "chassis";
+import { emit, type Reach } from "chassis";
 import { and, desc, eq, lt, lte, or, type SQL } from "drizzle-orm";
 import {
   type Change,
@@ -137,6 +137,11 @@ export function userStore(db: Db, t: ReturnType<typeof userTables>) {
   return {
     async user(id: string): Promise<User | undefined> {
       const row = await db.find(t.users, { id });
+      return row && userOf(row);
+    },
+    /** The account, for a caller who may reach it; nothing is looked up for another. */
+    async userWithin(reach: Reach, id: string): Promise<User | undefined> {
+      const row = reach === "all" || reach.owner === id ? await db.find(t.users, { id }) : undefined;
       return row && userOf(row);
     },
     async userByEmail(emailKey: string): Promise<User | undefined> {

@@ -110,6 +110,11 @@ export interface IdempotentOptions<S> {
    * whoever can repeat the whole request. Two guests never share a key, nor an answer.
    */
   guest?(c: Context<Env<S>>): string | Promise<string>;
+  /**
+   * What is kept of a body that holds a secret, to tell it from another: a digest that whoever reads the database
+   * cannot compute. Without it SHA-256, by which a password could be guessed fast.
+   */
+  digest?(c: Context<Env<S>>, body: string): string | Promise<string>;
 }
 
 /**
@@ -119,12 +124,13 @@ export interface IdempotentOptions<S> {
  * Stands before the handler, which must answer through `transact`. The OpenAPI document names the header.
  * @throws {Problem} 400 for an unusable key, 409 for the same key with another request
  */
-export function idempotent<S>({ guest }: IdempotentOptions<S> = {}): MiddlewareHandler<Env<S>> {
+export function idempotent<S>({ guest, digest: kept }: IdempotentOptions<S> = {}): MiddlewareHandler<Env<S>> {
   return described<S>(async (c, next) => {
     const key = keyOf(c);
     if (key === undefined) return next();
     const { idempotency } = c.var.unit;
-    const request = digest(await c.req.text());
+    const text = await c.req.text();
+    const request = await (kept ? kept(c, text) : digest(text));
     const of = c.var.caller.kind === "guest" ? await (guest ?? (() => request))(c) : "";
     const id = idOf(c, key, of);
     return idempotency.alone(id, async () => {

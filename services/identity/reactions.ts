@@ -1,0 +1,15 @@
+import type { JobHandler } from "chassis";
+import type { Job } from "drizzle-outbox";
+import type { Store } from "./store.ts";
+
+const every = 3_600_000;
+
+/** The job that forgets links that have expired, and wrong passwords that no longer count. */
+export const forgetting = (at: number): Job => ({ kind: "forget-expired", key: "", at });
+
+export const jobs: Record<string, JobHandler<Store>> = {
+  "forget-expired": (_job, { store, now }) => ({
+    writes: store.sweep(now()),
+    jobs: [forgetting(now() + every)],
+  }),
+};
