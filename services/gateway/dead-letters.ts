@@ -65,9 +65,9 @@ export const deadLetters = router<Memory>()
     const replayed = services.reduce((sum, one) => sum + one.replayed, 0);
     return c.json({ replayed, services, missing }, 202, { "cache-control": "no-store" });
   })
-  .get(`${prefix}/:service/:id`, (c) => toItsService(c, c.req.param("service")))
-  .post(`${prefix}/:service/:id/replay`, (c) => toItsService(c, c.req.param("service")))
-  .post(`${prefix}/:service/:id/discard`, (c) => toItsService(c, c.req.param("service")));
+  .get(`${prefix}/:service/:id`, allow("ops"), (c) => toItsService(c, c.req.param("service")))
+  .post(`${prefix}/:service/:id/replay`, allow("ops"), (c) => toItsService(c, c.req.param("service")))
+  .post(`${prefix}/:service/:id/discard`, allow("ops"), (c) => toItsService(c, c.req.param("service")));
 
 async function toItsService(c: Context<Env<Memory>>, service: string): Promise<Response> {
   known(service);

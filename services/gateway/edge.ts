@@ -1,4 +1,4 @@
-import { type Config, type Env, integer, isCurrent, type Kit, type Measures, Problem, router } from "chassis";
+import { type Config, type Env, integer, isCurrent, type Kit, leftTo, type Measures, open, Problem, router } from "chassis";
 import type { Context, MiddlewareHandler } from "hono";
 import { EdgeCache, type Found } from "./cache.ts";
 import { deadLetterPaths, deadLetters } from "./dead-letters.ts";
@@ -185,12 +185,12 @@ function fromCache(c: Context<E>, { status, headers: given, body, tag, how, age 
 
 export const edge = router<Memory>();
 edge.use(limited);
-edge.get("/", front);
+edge.get("/", open("a page that shows what runs"), front);
 edge.route("/", deadLetters);
 for (const way of ways) {
   const go = onTheWay(way);
   // Hono answers HEAD by GET.
-  for (const method of way.methods) edge.on(method, way.path, go);
+  for (const method of way.methods) edge.on(method, way.path, leftTo(way.service), go);
 }
 for (const [path, methods] of Map.groupBy(
   [...ways, ...deadLetterPaths, { path: "/", methods: ["GET" as const] }],

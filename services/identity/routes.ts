@@ -1,4 +1,4 @@
-import { cacheable, problems, router, says } from "chassis";
+import { cacheable, open, problems, router, says } from "chassis";
 import { Discovery, Jwks, Token, TokenRefusal, TokenRequest } from "./contracts.ts";
 import { issuerOf } from "./provider/issuer.ts";
 import type { Store } from "./store.ts";
@@ -11,11 +11,13 @@ export const routes = router<Store>()
   .get(
     "/.well-known/openid-configuration",
     says("What this OpenID Provider offers", { 200: Discovery, ...problems(503) }),
+    open("clients find the provider by it"),
     async (c) => cacheable(c, await issuerOf(c.var.kit).discovery(), holds),
   )
   .get(
     "/jwks",
     says("The public keys that tokens are checked with", { 200: Jwks, ...problems(503) }),
+    open("public keys are public"),
     async (c) => cacheable(c, await issuerOf(c.var.kit).jwks(), holds),
   )
   .post(
@@ -25,5 +27,6 @@ export const routes = router<Store>()
       { 200: Token, 400: TokenRefusal, 401: TokenRefusal, ...problems(413, 503) },
       { "application/x-www-form-urlencoded": TokenRequest },
     ),
+    open("the client shows its own credentials here"),
     async (c) => issuerOf(c.var.kit).answer(c.req.raw),
   );

@@ -8,6 +8,8 @@ import { Problem } from "./problem.ts";
 export interface Statement {
   /** Guests may call it, and why that does no harm. */
   open?: string;
+  /** Who decides in the end: this route only passes requests on. */
+  leftTo?: string;
   /** A token with any of these reaches all there is. */
   all?: string[];
   /** A token with any of these reaches what is its caller's own; `user`: every user's token does. */
@@ -47,6 +49,9 @@ export function open(why: string, ...scopes: string[]): Guard {
     await next();
   });
 }
+
+/** Lets everybody pass to whoever decides: for a route that sends requests on to another service. */
+export const leftTo = (who: string): Guard => stated({ leftTo: who }, (_, next) => next());
 
 /**
  * Lets a request pass whose caller holds one of the scopes.

@@ -1,4 +1,4 @@
-export { allow, type Ownership, open, owned, type Reach } from "./access.ts";
+export { allow, leftTo, type Ownership, open, owned, type Reach } from "./access.ts";
 export { type Caller, guest } from "./auth.ts";
 export { body, fieldErrors, invalid, parsed, query } from "./body.ts";
 export { type Config, integer } from "./config.ts";

@@ -14,9 +14,11 @@ import {
   steady,
 } from "drizzle-outbox";
 import { dapr, type Sidecar } from "hono-dapr";
+import { requireStatements } from "./access.ts";
 import { createApp } from "./app.ts";
 import { type Verify, verifier } from "./auth.ts";
 import { type Config, integer, readConfig } from "./config.ts";
+import { routesOf } from "./dead-letters.ts";
 import { cloudEvent } from "./emit.ts";
 import { idempotencyStore, type idempotencyTable } from "./idempotency.ts";
 import { inbound, retryJob } from "./inbound.ts";
@@ -54,6 +56,7 @@ export interface Parts {
 
 /** Puts a service together: database, outbox, subscriptions, routes. Listens to nothing yet. */
 export async function compose<S>(definition: Service<S>, parts: Parts = {}): Promise<Running<S>> {
+  requireStatements(definition.name, routesOf(definition), ...(definition.edge ? [definition.edge] : []));
   const config = parts.config ?? readConfig(definition.name);
   const log = parts.log ?? createLog(config);
   const sidecar = parts.sidecar ?? dapr({ appId: config.name, appToken: config.appToken });

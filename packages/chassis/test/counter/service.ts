@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { open } from "../../src/access.ts";
 import { body } from "../../src/body.ts";
 import { idempotent } from "../../src/idempotency.ts";
 import { Problem } from "../../src/problem.ts";
@@ -15,15 +16,20 @@ export const counter = (broken: Set<string> = new Set()) =>
     name: "counter",
     store,
     routes: router<Store>()
-      .post("/heard", body(Said), idempotent({ guest: (c) => c.req.header("visitor") ?? "" }), (c) =>
-        transact(c, async () => {
-          const { text } = c.req.valid("json");
-          if (broken.has(text)) throw new Problem(422, { code: "broken", detail: "not today" });
-          const id = c.var.kit.id();
-          return { change: c.var.kit.store.heard(id, text), status: 201, body: { id } };
-        }),
+      .post(
+        "/heard",
+        open("a test"),
+        body(Said),
+        idempotent({ guest: (c) => c.req.header("visitor") ?? "" }),
+        (c) =>
+          transact(c, async () => {
+            const { text } = c.req.valid("json");
+            if (broken.has(text)) throw new Problem(422, { code: "broken", detail: "not today" });
+            const id = c.var.kit.id();
+            return { change: c.var.kit.store.heard(id, text), status: 201, body: { id } };
+          }),
       )
-      .post("/named/:name", idempotent(), (c) =>
+      .post("/named/:name", open("a test"), idempotent(), (c) =>
         transact(c, async () => {
           const { store } = c.var.kit;
           const name = c.req.param("name");
@@ -31,7 +37,7 @@ export const counter = (broken: Set<string> = new Set()) =>
           return { change: store.heard(name, name), status: 201, body: { id: name } };
         }),
       )
-      .post("/whispered", idempotent(), (c) =>
+      .post("/whispered", open("a test"), idempotent(), (c) =>
         transact(c, async () => {
           const id = c.var.kit.id();
           return { change: c.var.kit.store.heard(id, "a whisper"), status: 201, body: { id } };
