@@ -67,6 +67,15 @@ export const ways: Way[] = [
   page("/forgot-password"),
   page("/reset-password"),
 
+  { path: "/api/users", service: "identity", methods: ["GET", "POST"] },
+  { path: "/api/users/verify-email", service: "identity", methods: ["POST"] },
+  { path: "/api/users/forgot-password", service: "identity", methods: ["POST"] },
+  { path: "/api/users/reset-password", service: "identity", methods: ["POST"] },
+  // `me` is an id like any other here.
+  { path: "/api/users/:id", service: "identity", methods: ["GET", "PATCH", "DELETE"] },
+  { path: "/api/users/:id/export", service: "identity", methods: ["GET"] },
+  { path: "/api/users/:id/verification-mail", service: "identity", methods: ["POST"] },
+
   {
     path: "/api/products",
     service: "catalog",

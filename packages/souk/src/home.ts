@@ -28,6 +28,8 @@ export interface Home {
   /** What was started, to end what a killed runner left. */
   processesFile: string;
   devClient: string;
+  /** How to sign in as the first admin, in development. */
+  devAdmin: string;
 }
 
 /** Where a shop of the checkout `root` keeps its things. Nothing is created. */
@@ -44,6 +46,7 @@ export function homeOf(root: string, dir = process.env.SOUK_HOME): Home {
     runFile: join(base, "run.json"),
     processesFile: join(base, "processes.json"),
     devClient: join(base, "dev-client.json"),
+    devAdmin: join(base, "dev-admin.json"),
   };
 }
 
@@ -90,6 +93,8 @@ export interface Secrets {
   "app-api-token": string;
   /** 32 random bytes (base64url) for what the service wants to sign or encrypt. */
   key: string;
+  /** The keys of encrypted fields, as chassis reads them: JSON with a `current` id and 32 bytes (base64url) by id. */
+  fields: string;
   /** Of identity: what its lookup digests are keyed with. Another value finds nobody again, so it stays. */
   index?: string;
   /** Of identity and notifications: seals what is to be mailed. */
@@ -113,6 +118,7 @@ export function secretsOf(home: Home, app: string): Secrets {
     "dapr-api-token": known["dapr-api-token"] ?? random(),
     "app-api-token": known["app-api-token"] ?? random(),
     key: known.key ?? random(),
+    fields: known.fields ?? JSON.stringify({ current: "k1", keys: { k1: random() } }),
   };
   for (const name of ["index", "mail"] as const) {
     if (sharedSecrets[name].includes(app)) secrets[name] = shared(home, name);

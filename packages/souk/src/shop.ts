@@ -425,6 +425,7 @@ class Runner implements Shop {
           PUBLIC_URL: process.env.SOUK_PUBLIC_URL ?? this.#run.url,
           SOUK_DATA: home.data,
           DEV_CLIENT_FILE: home.devClient,
+          DEV_ADMIN_FILE: home.devAdmin,
           SOUK_HOME: home.dir,
           ...(typeof options.env === "function" ? options.env(app.id) : options.env),
           APP_ID: app.id,

@@ -245,7 +245,9 @@ function folder(home: Home): Finding[] {
       if ((statSync(path).mode & 0o077) !== 0) open.push(path);
     }
   }
-  if (existsSync(home.devClient) && (statSync(home.devClient).mode & 0o077) !== 0) open.push(home.devClient);
+  for (const path of [home.devClient, home.devAdmin]) {
+    if (existsSync(path) && (statSync(path).mode & 0o077) !== 0) open.push(path);
+  }
   if (foreign.length > 0)
     return [
       {

@@ -143,6 +143,7 @@ export function summary(
     ["OpenID", `${run.url}/.well-known/openid-configuration`],
     ["Products", `${run.url}/api/products`],
     ["Client", `${shop.home.devClient} ${dim("(for development: all scopes)")}`],
+    ["Admin", `${shop.home.devAdmin} ${dim("(for development: e-mail and password)")}`],
   ];
   return [
     table([["service", "state", "pid", "sidecar", "after"].map(dim), ...rows]),
