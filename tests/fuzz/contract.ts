@@ -38,6 +38,7 @@ export interface Operation {
 interface Media {
   schema?: Schema;
 }
+type Components = Record<string, Record<string, unknown>>;
 interface Described {
   parameters?: { in: string; name: string; schema?: Schema }[];
   requestBody?: { content?: Record<string, Media> };
@@ -55,9 +56,21 @@ const read = <T>(service: string, file: string): T =>
 const schemas = (content: Record<string, Media> = {}): Record<string, Schema> =>
   Object.fromEntries(Object.entries(content).map(([media, { schema }]) => [media, schema ?? {}]));
 
+/** Everything with what it refers to (`#/components/…`) in its place; our schemas do not contain themselves. */
+function whole(value: unknown, components: Components): unknown {
+  if (Array.isArray(value)) return value.map((one) => whole(one, components));
+  if (typeof value !== "object" || value === null) return value;
+  const { $ref } = value as { $ref?: string };
+  if ($ref === undefined)
+    return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, whole(one, components)]));
+  const [, , kind = "", name = ""] = $ref.split("/");
+  return whole(components[kind]?.[name], components);
+}
+
 /** The operations of a service, from the `contract/openapi.json` that is generated from its code. */
 export function operationsOf(service: string): Operation[] {
-  const { paths } = read<{ paths: Record<string, Record<string, Described>> }>(service, "openapi.json");
+  const document = read<{ paths: object; components: Components }>(service, "openapi.json");
+  const paths = whole(document.paths, document.components) as Record<string, Record<string, Described>>;
   return Object.entries(paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, { parameters = [], requestBody, responses }]) => ({
       service,

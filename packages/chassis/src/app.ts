@@ -1,3 +1,5 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { type Outbox, StorageUnavailable } from "drizzle-outbox";
 import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { routePath } from "hono/route";
@@ -6,6 +8,7 @@ import { nothing } from "./access.ts";
 import { guest, identify, type Verify } from "./auth.ts";
 import { integer } from "./config.ts";
 import { routesOf } from "./dead-letters.ts";
+import { cacheable } from "./etag.ts";
 import type { Env, Kit, Unit } from "./kit.ts";
 import { bodyLimits } from "./limits.ts";
 import type { Metrics } from "./metrics.ts";
@@ -27,10 +30,15 @@ interface Surroundings<S> {
   metrics: Metrics;
   verify: Verify;
   box: Outbox | undefined;
+  /** The service's own, with its `contract/`. */
+  folder: string;
 }
 
 /** The app that the sidecar calls, and the public one where the service has a face of its own. */
-export function createApp<S>(definition: Service<S>, { kit, unit, metrics, verify, box }: Surroundings<S>) {
+export function createApp<S>(
+  definition: Service<S>,
+  { kit, unit, metrics, verify, box, folder }: Surroundings<S>,
+) {
   const setUp: MiddlewareHandler<Env<S>> = async (c, next) => {
     const started = performance.now();
     c.set("kit", kit);
@@ -99,6 +107,12 @@ export function createApp<S>(definition: Service<S>, { kit, unit, metrics, verif
   internal.use(appToken(kit.config.appToken));
   internal.get("/ready", async (c) => ready(await check(definition, kit, box), c));
   internal.get("/metrics", scraped);
+  // What it publishes about itself, as `npm run contracts` has written it.
+  for (const name of ["openapi.json", "events.json"])
+    internal.get(`/${name}`, async (c) => {
+      const text = await readFile(join(folder, "contract", name), "utf8").catch(() => undefined);
+      return text === undefined ? onMissing(c) : cacheable(c, JSON.parse(text), "no-cache");
+    });
 
   const guarded = new Hono<Env<S>>();
   guarded.use(plain, limits, known);

@@ -1,12 +1,17 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { toOpenAPISchema } from "@standard-community/standard-openapi";
 import { toJsonSchema } from "@valibot/to-json-schema";
 import type { EventType, StandardSchemaV1 } from "hono-dapr";
 import { generateSpecs } from "hono-openapi";
 import type { GenericSchema } from "valibot";
 import type { Statement } from "./access.ts";
+import { commonComponents, withHeaders } from "./common-headers.ts";
+import { type Document, type Named, sharing } from "./components.ts";
+import * as deadLetter from "./dead-letter.ts";
 import { routesOf } from "./dead-letters.ts";
-import { response } from "./describe.ts";
+import { problemComponents, response } from "./describe.ts";
+import { type Examples, exemplified } from "./examples.ts";
 import type { Service } from "./service.ts";
 
 // bun packages/chassis/src/contract.ts <service folder…> [--check]
@@ -25,6 +30,9 @@ export async function contractOf(folder: string): Promise<Record<string, string>
   const contracts = (await import(join(folder, "contracts.ts")).catch(() => ({}))) as {
     publishes?: Published[];
   };
+  const { examples = {} } = (await import(join(folder, "examples.ts")).catch(missing)) as {
+    examples?: Examples;
+  };
   const openapi = await generateSpecs(routesOf(definition), {
     documentation: {
       openapi: "3.1.0",
@@ -33,14 +41,15 @@ export async function contractOf(folder: string): Promise<Record<string, string>
         version: "0.1.0",
         description: `The ${definition.name} service of Souk`,
       },
-      servers: [{ url: "/api" }],
+      servers: [{ url: definition.edge ? "/" : "/api" }],
     },
     defaultValidationErrorResponse: false,
   });
-  const paths = withCommonAnswers(described(openapi.paths), definition);
+  const paths = withExamples(withCommonAnswers(described(openapi.paths), definition), examples);
   const components = { ...openapi.components, securitySchemes: schemes(paths) };
+  const named = await componentsOf(contracts);
   return {
-    "openapi.json": text({ ...openapi, paths, components }),
+    "openapi.json": text(sharing({ ...openapi, paths, components } as unknown as Document, named)),
     "events.json": text({
       specversion: "1.0",
       source: definition.name,
@@ -151,6 +160,52 @@ function withCommonAnswers(paths: Paths, { ownCredentials = [] }: Service<unknow
 }
 
 type Answers = Record<string, ReturnType<typeof response>>;
+
+/** @throws {Error} for an example of an operation that there is not */
+function withExamples(paths: Paths, examples: Examples): Paths {
+  const left = new Set(Object.keys(examples));
+  const shown: Record<string, Record<string, unknown>> = {};
+  for (const [path, method, plain] of operationsOf(paths)) {
+    const name = `${method.toUpperCase()} ${path}`;
+    const operation = withHeaders(method, plain as object);
+    left.delete(name);
+    const example = examples[name];
+    shown[path] = {
+      ...shown[path],
+      [method]: example ? exemplified(name, operation, example) : operation,
+    };
+  }
+  if (left.size > 0) throw new Error(`there are examples of operations that there are not: ${[...left]}`);
+  return shown as Paths;
+}
+
+const deadLetterSchemas = {
+  DeadLetter: deadLetter.Letter,
+  DeadLetterList: deadLetter.List,
+  DeadLetterSummary: deadLetter.Summary,
+};
+
+/** What the document writes once: the schemas that contracts.ts exports, by their names, and what all services share. */
+async function componentsOf(contracts: Record<string, unknown>): Promise<Named> {
+  const schemas: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries({ ...deadLetterSchemas, ...contracts })) {
+    if (!/^[A-Z]/.test(name) || !isSchema(value)) continue;
+    const { schema } = await toOpenAPISchema(value);
+    // A text without any rule is its own best name.
+    if (Object.keys(schema).length > 1) schemas[name] = schema;
+  }
+  const { schemas: own, ...common } = problemComponents;
+  return { ...common, ...commonComponents, schemas: { ...schemas, ...own } };
+}
+
+const isSchema = (value: unknown): value is StandardSchemaV1 =>
+  typeof value === "object" && value !== null && "~standard" in value;
+
+/** No file of that name is no trouble; one that cannot be read is. */
+function missing(error: unknown): object {
+  if (error instanceof Error && /Cannot find module/.test(error.message)) return {};
+  throw error;
+}
 
 function shown(source: string, { type, example }: Published) {
   const result = validate(type.schema, example);

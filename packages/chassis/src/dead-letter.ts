@@ -37,7 +37,7 @@ const Step = v.object({
   note: v.optional(v.string()),
 });
 
-const Summary = v.object({
+export const Summary = v.object({
   id: v.string(),
   service: v.string(),
   topic: v.string(),

@@ -16,7 +16,7 @@ import {
   view,
 } from "./dead-letter.ts";
 import { problems, says } from "./describe.ts";
-import { etag } from "./etag.ts";
+import { cacheable, etag } from "./etag.ts";
 import { idempotent } from "./idempotency.ts";
 import { replayOf } from "./inbound.ts";
 import type { Env } from "./kit.ts";
@@ -55,7 +55,7 @@ export const deadLetterRoutes = () =>
         });
         const place = ({ at, id }: KeptDeadLetter): LetterPlace => ({ at, id });
         const list = page(rows, limit, place, (row) => summary(row, c.var.kit.config.name));
-        return c.json(list, 200, { "cache-control": "no-store" });
+        return cacheable(c, list, "no-store");
       },
     )
     .post(
@@ -104,10 +104,7 @@ export const deadLetterRoutes = () =>
       allow("ops"),
       async (c) => {
         const letter = found(await c.var.unit.deadLetters.get(c.req.param("id")));
-        return c.json(view(letter, c.var.kit.config.name), 200, {
-          etag: etag(letter.version),
-          "cache-control": "no-store",
-        });
+        return cacheable(c, view(letter, c.var.kit.config.name), "no-store", etag(letter.version));
       },
     )
     .post(

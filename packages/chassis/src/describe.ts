@@ -50,11 +50,38 @@ export const problems = (...statuses: number[]): Answers =>
 
 type Described = NonNullable<DescribeRouteOptions["responses"]>[string];
 
+const header = (description: string, type: "string" | "integer" = "string") => ({
+  description,
+  schema: { type },
+});
+const retryAfter = { "Retry-After": header("Seconds to wait before asking again", "integer") };
+const problemHeaders: Record<number, Record<string, ReturnType<typeof header>>> = {
+  401: { "WWW-Authenticate": header("What is wrong with the token, or that one is needed (RFC 6750)") },
+  429: retryAfter,
+  503: retryAfter,
+};
+
 /** How the document describes one answer. */
 export function response(status: number, schema: Answers[number] | undefined): Described {
   const description = STATUS_CODES[status] ?? "OK";
   if (schema === null || schema === undefined) return { description };
+  const headers = problemHeaders[status];
   return schema === "problem"
-    ? { description, content: { "application/problem+json": { schema: problemSchema } } }
+    ? {
+        description,
+        ...(headers ? { headers } : {}),
+        content: { "application/problem+json": { schema: problemSchema } },
+      }
     : { description, content: { "application/json": { schema: resolver(schema) } } };
 }
+
+/** The refusals under the names that a document gives them: `NotFound`. */
+export const problemComponents = {
+  schemas: { Problem: problemSchema },
+  responses: Object.fromEntries(
+    Object.entries(STATUS_CODES).map(([status, title]) => [
+      title.replaceAll(" ", ""),
+      response(Number(status), "problem"),
+    ]),
+  ),
+};

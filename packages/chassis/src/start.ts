@@ -52,6 +52,8 @@ export interface Parts {
   now?: () => number;
   id?: () => string;
   verify?: Verify;
+  /** The service's folder; else the one that this runs in. */
+  folder?: string;
 }
 
 /** Puts a service together: database, outbox, subscriptions, routes. Listens to nothing yet. */
@@ -93,6 +95,7 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
     metrics,
     verify,
     box: data?.box,
+    folder: parts.folder ?? process.cwd(),
   });
   internal.route("/", sidecar.subscriptions(events.subscriptions, events.options));
 

@@ -99,6 +99,7 @@ export async function testService<S>(definition: Service<S>, options: TestOption
     log: pino({ level: "silent" }),
     now: options.now,
     verify: callerOf,
+    folder: options.folder,
   });
 
   const requestOf = (
