@@ -9,6 +9,7 @@ import { guest, identify, type Verify } from "./auth.ts";
 import { integer } from "./config.ts";
 import { routesOf } from "./dead-letters.ts";
 import { cacheable } from "./etag.ts";
+import { UnknownKey } from "./keyring.ts";
 import type { Env, Kit, Unit } from "./kit.ts";
 import { bodyLimits } from "./limits.ts";
 import type { Metrics } from "./metrics.ts";
@@ -57,9 +58,15 @@ export function createApp<S>(
     if (!own.has(c.req.path)) c.set("caller", await identify(c, verify));
     await next();
   };
+  const keyed: MiddlewareHandler<Env<S>> = async (_, next) => {
+    if (definition.seals) await kit.sealed.ready();
+    await next();
+  };
   const limits = bodyLimits<Env<S>>(definition.bodyLimits ?? {});
   const onError = (error: Error, c: Context<Env<S>>): Response => {
     const problem = toProblem(error, definition.statuses);
+    // Another replica has a key already that we have not.
+    if (error instanceof UnknownKey) void kit.sealed.refresh();
     // That the database does not store is said once, when it begins.
     if (problem.status >= 500 && !(error instanceof Problem) && !StorageUnavailable.of(error)) {
       kit.log.error(
@@ -115,7 +122,7 @@ export function createApp<S>(
     });
 
   const guarded = new Hono<Env<S>>();
-  guarded.use(plain, limits, known);
+  guarded.use(plain, limits, known, keyed);
   guarded.route("/", routesOf(definition));
   internal.route("/", guarded);
 
@@ -157,6 +164,7 @@ async function sending(box: Outbox): Promise<void> {
 async function check<S>(definition: Service<S>, kit: Kit<S>, box: Outbox | undefined): Promise<Dependencies> {
   const checks: Record<string, () => Promise<unknown>> = {
     sidecar: () => kit.sidecar.ready({ timeout: 1_000 }),
+    ...(definition.seals ? { "field keys": () => kit.sealed.ready() } : {}),
     ...(box ? { database: () => box.stores(), broker: () => sending(box) } : {}),
     ...Object.fromEntries(
       Object.entries(definition.checks ?? {}).map(([name, run]) => [name, () => run(kit)]),

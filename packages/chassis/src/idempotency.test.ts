@@ -8,6 +8,7 @@ import { counter } from "../test/counter/service.ts";
 import { type Store, tables } from "../test/counter/store.ts";
 import { idempotencyStore } from "./idempotency.ts";
 import type { Problem } from "./problem.ts";
+import { createSealed, sealedWith } from "./sealed.ts";
 import { type RequestOptions, type TestService, testService } from "./testing/index.ts";
 
 setDefaultTimeout(60_000);
@@ -170,14 +171,22 @@ describe("what is kept", () => {
   });
   const open = (waitAtMost?: number) => {
     const table = tables.for("sqlite").idempotency as unknown as Parameters<typeof idempotencyStore>[0];
-    return idempotencyStore(
-      table,
-      (id) => db.find(table, { id }),
-      () => now,
-      waitAtMost,
-    );
+    return idempotencyStore(table, (id) => db.find(table, { id }), { now: () => now, waitAtMost });
   };
   const answer = { status: 201, headers: { a: "b" }, body: "{}" };
+
+  test("an answer is sealed where the service seals, and one from before is read as it is", async () => {
+    const keys = JSON.stringify({ current: "k1", keys: { k1: Buffer.alloc(32, 7).toString("base64url") } });
+    const sealed = createSealed({ name: "test", load: async () => keys, log: { error() {}, info() {} } });
+    await sealed.ready();
+    const table = tables.for("sqlite").idempotency as unknown as Parameters<typeof idempotencyStore>[0];
+    const kept = idempotencyStore(table, (id) => db.find(table, { id }), { now: () => now, sealed });
+    const box = outbox(db, { send: async () => {} });
+    await box.commit({ writes: [open().keep("before", "r", answer), kept.keep("after", "r", answer)] });
+    expect(await kept.find("before", "r")).toEqual(answer);
+    expect(await kept.find("after", "r")).toEqual(answer);
+    expect(sealedWith((await db.find(table, { id: "after" }))?.body ?? "")).toBe("k1");
+  });
 
   test("is forgotten after 24 hours", async () => {
     const kept = open();

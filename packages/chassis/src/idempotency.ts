@@ -6,6 +6,7 @@ import type { Context, MiddlewareHandler } from "hono";
 import { uniqueSymbol } from "hono-openapi";
 import type { Env } from "./kit.ts";
 import { Problem } from "./problem.ts";
+import { type Sealed, sealedWith } from "./sealed.ts";
 
 const keptFor = 24 * 60 * 60_000;
 
@@ -48,12 +49,26 @@ export interface Idempotency {
 
 type Row = Table["$inferSelect"];
 
+const bodyAt = "idempotency.body";
+
+export interface IdempotencyOptions {
+  now(): number;
+  /** Seals the answers of a service that `seals`. */
+  sealed?: Sealed;
+  /** How long a request waits for the one before it that has the same key: 10,000 ms. */
+  waitAtMost?: number;
+}
+
 export function idempotencyStore(
   table: Table,
   read: (id: string) => Promise<Row | undefined>,
-  now: () => number,
-  waitAtMost = 10_000,
+  { now, sealed, waitAtMost = 10_000 }: IdempotencyOptions,
 ): Idempotency {
+  const kept = (id: string, body: string | null) =>
+    body === null || !sealed ? body : sealed.seal(body, bodyAt, id);
+  // What a version before kept, or this one while it did not seal, is there as it was given.
+  const given = (id: string, body: string | null) =>
+    body === null || !sealed || sealedWith(body) === undefined ? body : sealed.open(body, bodyAt, id);
   const underWay = new Map<string, Promise<unknown>>();
   return {
     async find(id, request) {
@@ -65,10 +80,11 @@ export function idempotencyStore(
           detail: "This Idempotency-Key came with another request before: use a new key for a new request",
         });
       }
-      return { status: row.status, headers: row.headers, body: row.body };
+      return { status: row.status, headers: row.headers, body: given(id, row.body) };
     },
     has: async (id) => (await read(id)) !== undefined,
-    keep: (id, request, answer) => insert(table, { id, request, ...answer, at: now() }),
+    keep: (id, request, { body, ...answer }) =>
+      insert(table, { id, request, ...answer, body: kept(id, body), at: now() }),
     forget: (at = now()) => remove(table, lt(table.at, at - keptFor)),
     async alone(id, run) {
       const started = performance.now();

@@ -74,7 +74,7 @@ export function inbound<S>(definition: Service<S>, surroundings: Surroundings<S>
   const { kit, metrics, data } = surroundings;
   const deadLetter = `${kit.config.name}-dead`;
   const subscriptions = (definition.reactions ?? []).map((reaction) =>
-    subscriptionOf(reaction, surroundings),
+    subscriptionOf(reaction, definition.seals, surroundings),
   );
 
   async function dead({ event, topic, reason }: Pick<Failure, "event" | "topic" | "reason">): Promise<void> {
@@ -161,8 +161,13 @@ async function tried(
   }
 }
 
-function subscriptionOf<S>(reaction: Reaction<S>, { kit, metrics, data, traced }: Surroundings<S>) {
+function subscriptionOf<S>(
+  reaction: Reaction<S>,
+  seals: boolean | undefined,
+  { kit, metrics, data, traced }: Surroundings<S>,
+) {
   return on(reaction.type, async (event) => {
+    if (seals) await kit.sealed.ready();
     const at = event.time ? Date.parse(event.time) : kit.now();
     const received = { ...kit, eventId: event.id, at };
     if (!data) {

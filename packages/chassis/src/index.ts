@@ -6,6 +6,7 @@ export { problems, says } from "./describe.ts";
 export { emit } from "./emit.ts";
 export { cacheable, etag, isCurrent, requireMatch } from "./etag.ts";
 export { idempotent, idempotentStream } from "./idempotency.ts";
+export { UnknownKey } from "./keyring.ts";
 export type { Env, Kit } from "./kit.ts";
 export type { Log } from "./log.ts";
 export { type Batch, type NdjsonOptions, ndjson } from "./ndjson.ts";
@@ -21,6 +22,7 @@ export {
   toProblem,
 } from "./problem.ts";
 export { type Reaction, type Received, react } from "./reactions.ts";
+export { type Sealed, sealedWith, Tampered } from "./sealed.ts";
 export {
   type Commit,
   type Due,

@@ -5,6 +5,7 @@ import type { Caller } from "./auth.ts";
 import type { Config } from "./config.ts";
 import type { Idempotency } from "./idempotency.ts";
 import type { Log } from "./log.ts";
+import type { Sealed } from "./sealed.ts";
 
 /** What a service's own code is handed; everything else of the machinery stays behind it. */
 export interface Kit<S> {
@@ -12,6 +13,8 @@ export interface Kit<S> {
   sidecar: Sidecar;
   log: Log;
   config: Config;
+  /** Encrypts fields with the keys of the secret `fields`; for a service that says it `seals`. */
+  sealed: Sealed;
   /** Milliseconds since the epoch. The only clock. */
   now(): number;
   /** A new id, safe in URLs, unguessable (128 random bits). The only source of ids. */

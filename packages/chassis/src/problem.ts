@@ -1,6 +1,7 @@
 import { StorageUnavailable } from "drizzle-outbox";
 import type { Context } from "hono";
 import { HTTPException } from "hono/http-exception";
+import { UnknownKey } from "./keyring.ts";
 import { STATUS_CODES } from "./status.ts";
 
 /** One invalid place of a request: `pointer` is a JSON Pointer (RFC 6901) into the body. */
@@ -67,6 +68,13 @@ export function toProblem(error: unknown, statuses: Record<string, number> = {})
   }
   const unavailable = StorageUnavailable.of(error);
   if (unavailable) return storageProblem(unavailable);
+  if (error instanceof UnknownKey) {
+    return new Problem(503, {
+      code: "key-unavailable",
+      detail: "What is kept here cannot be opened right now",
+      headers: { "retry-after": "2" },
+    });
+  }
   if (error instanceof HTTPException) {
     return new Problem(error.status, {
       code: codeOf(error.status),

@@ -6,6 +6,7 @@ import { idempotencyTable } from "./idempotency.ts";
 import type { Env, Kit } from "./kit.ts";
 import type { Figure } from "./metrics.ts";
 import type { Reaction } from "./reactions.ts";
+import { createSealed, type Sealed } from "./sealed.ts";
 
 /** A job that has come due, as its handler sees it. */
 export interface Due {
@@ -54,6 +55,11 @@ export interface Service<S> {
   prepare?(kit: Kit<S>, commit: Commit): Promise<void>;
   /** What else must be there before it is ready, by name. A check that throws is a "no", with its message. */
   checks?: Record<string, (kit: Kit<S>) => Promise<void>>;
+  /**
+   * It keeps what is personal or secret, encrypted: its keys are there before each request, event and job, and answers
+   * kept for an Idempotency-Key are sealed. Its secret store has `fields`.
+   */
+  seals?: boolean;
   /** What it measures of itself. */
   measures?: Measures<S>;
 }
@@ -77,7 +83,7 @@ export interface StoreDefinition<S> {
   /** All tables of the service, for both dialects: its own, those of the outbox, and the idempotency keys. */
   tables: Schema<Tables>;
   /** Makes the loads and saves on an open database. */
-  open(db: Db): S;
+  open(db: Db, sealed?: Sealed): S;
 }
 
 /** The type of what a store's `open` makes. */
@@ -86,18 +92,26 @@ export type StoreOf<D> = D extends StoreDefinition<infer S> ? S : never;
 /**
  * Declares a service's data: its tables, once for SQLite and PostgreSQL, and its loads and saves.
  * @param build the service's own tables
- * @param open makes the loads and saves
+ * @param open makes the loads and saves; `sealed` encrypts what a service that `seals` keeps
  */
 export function defineStore<T extends Tables, S>(
   build: (t: Dialect) => T,
-  open: (db: Db, tables: T) => S,
+  open: (db: Db, tables: T, sealed: Sealed) => S,
 ): StoreDefinition<S> {
   const own = schema(build);
   return {
     tables: schema((t) => ({ ...own.for(t.name), ...machinery(t) })),
-    open: (db) => open(db, own.for(db.dialect)),
+    open: (db, sealed) => open(db, own.for(db.dialect), sealed ?? keyless()),
   };
 }
+
+/** Of a store that is opened without keys: it can do all that needs none. */
+const keyless = (): Sealed =>
+  createSealed({
+    name: "",
+    load: () => Promise.reject(new Error("the store was opened without keys")),
+    log: { error() {}, info() {} },
+  });
 
 /** The tables that every service has. */
 export const machinery = (t: Dialect) => ({ ...outboxTables(t), idempotency: idempotencyTable(t) });

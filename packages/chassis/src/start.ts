@@ -27,6 +27,7 @@ import type { Env, Kit, Unit } from "./kit.ts";
 import { type Listening, listen } from "./listen.ts";
 import { createLog, type Log } from "./log.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
+import { createSealed, type Sealed } from "./sealed.ts";
 import { seldom } from "./seldom.ts";
 import type { Service } from "./service.ts";
 import { traceOf } from "./trace.ts";
@@ -66,8 +67,10 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
   const metrics = createMetrics(config.name);
   const verify = parts.verify ?? verifier(issuersOf(config, sidecar), now);
 
+  const load = () => sidecar.secrets("secrets").get("fields");
+  const sealed = createSealed({ name: config.name, load, log });
   const data = definition.store
-    ? await openData(definition, { config, sidecar, log, now, metrics, db: parts.db })
+    ? await openData(definition, { config, sidecar, log, now, metrics, sealed, db: parts.db })
     : undefined;
   const kit: Kit<S> = {
     // A definition with neither has routes of a kit without: S is then `undefined`.
@@ -75,6 +78,7 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
     sidecar,
     log,
     config,
+    sealed,
     now,
     id: parts.id ?? (() => randomBytes(16).toString("base64url")),
   };
@@ -103,6 +107,7 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
     Object.entries({ restored, ...definition.jobs, [retryJob]: events.retry }).map(([kind, handle]) => [
       kind,
       async ({ key, data: kept, attempt }: { key: string; data: unknown; attempt: number }) => {
+        if (definition.seals) await sealed.ready();
         const { data, trace } = kept as Traced;
         return traced(await handle({ kind, key, data, attempt }, kit), trace);
       },
@@ -114,6 +119,10 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
   const steadily = steady(now);
   const sweep = data ? setInterval(() => void forget(data.unit, log, steadily()), 60_000) : undefined;
   sweep?.unref();
+  const renew = definition.seals
+    ? setInterval(() => void sealed.refresh(), integer(config, "FIELD_KEYS_REFRESH_MS", 10_000))
+    : undefined;
+  renew?.unref();
 
   return {
     kit,
@@ -122,6 +131,7 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
     ...(edge ? { edge: async (request: Request, env?: Env<S>["Bindings"]) => edge.fetch(request, env) } : {}),
     async stop() {
       clearInterval(sweep);
+      clearInterval(renew);
       if (data)
         await data.box.drain({ signal: AbortSignal.timeout(3_000) }).catch((error) => {
           log.warn(
@@ -185,12 +195,13 @@ interface Surroundings {
   log: Log;
   now(): number;
   metrics: Metrics;
+  sealed: Sealed;
   db: Db | undefined;
 }
 
 async function openData<S>(
   definition: Service<S>,
-  { config, sidecar, log, now, metrics, db: given }: Surroundings,
+  { config, sidecar, log, now, metrics, sealed, db: given }: Surroundings,
 ): Promise<Data<S>> {
   const { store: declared } = definition;
   if (!declared) throw new Error(`${definition.name} has no store`);
@@ -220,10 +231,13 @@ async function openData<S>(
   const table = idempotencyTableOf(declared.tables.for(db.dialect));
   const unit: Unit = {
     commit: (change, trace) => box.commit(traced(change, trace) ?? {}),
-    idempotency: idempotencyStore(table, (id) => db.find(table, { id }), now),
+    idempotency: idempotencyStore(table, (id) => db.find(table, { id }), {
+      now,
+      sealed: definition.seals ? sealed : undefined,
+    }),
     deadLetters: box.deadLetters,
   };
-  return { db, box, store: declared.open(db), unit };
+  return { db, box, store: declared.open(db, sealed), unit };
 }
 
 /** The first job of a store that came out of a backup, for services that have nobody outside to compare it with. */

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -17,6 +18,8 @@ export interface TestOptions {
   env?: Record<string, string>;
   /** An empty database to run on, of whoever closes it; else a SQLite file of its own. */
   db?: Db;
+  /** The keyring that the secret `fields` holds now; one of its own, where nothing is said. */
+  fieldKeys?: () => string;
   /** Answers calls to other services. */
   others?: (request: Request) => Response | Promise<Response>;
 }
@@ -60,6 +63,7 @@ export async function testService<S>(definition: Service<S>, options: TestOption
   const folder = mkdtempSync(join(tmpdir(), `${definition.name}-`));
   const events: CloudEvent[] = [];
   let down = false;
+  const ownKeys = JSON.stringify({ current: "k1", keys: { k1: randomBytes(32).toString("base64url") } });
 
   const sidecar = dapr({
     endpoint: "http://sidecar.test",
@@ -77,6 +81,8 @@ export async function testService<S>(definition: Service<S>, options: TestOption
         events.push(...(Array.isArray(body) ? body.map((entry) => entry.event) : [body]));
         return new Response(null, { status: 204 });
       }
+      if (pathname === "/v1.0/secrets/secrets/fields")
+        return Response.json({ fields: options.fieldKeys?.() ?? ownKeys });
       if (pathname.startsWith("/v1.0/healthz")) return new Response(null, { status: 204 });
       return (
         options.others?.(request) ??
