@@ -7,17 +7,27 @@ import * as v from "valibot";
 /** OpenID Connect Discovery 1.0, section 3: only what is offered. */
 export const Discovery = v.object({
   issuer: v.string(),
+  authorization_endpoint: v.string(),
   token_endpoint: v.string(),
+  userinfo_endpoint: v.string(),
+  revocation_endpoint: v.string(),
+  introspection_endpoint: v.string(),
+  end_session_endpoint: v.string(),
   jwks_uri: v.string(),
   grant_types_supported: v.array(v.string()),
   response_types_supported: v.array(v.string()),
+  response_modes_supported: v.array(v.string()),
   scopes_supported: v.array(v.string()),
+  claims_supported: v.array(v.string()),
   subject_types_supported: v.array(v.string()),
+  code_challenge_methods_supported: v.array(v.string()),
+  authorization_response_iss_parameter_supported: v.boolean(),
   id_token_signing_alg_values_supported: v.array(v.string()),
   token_endpoint_auth_methods_supported: v.array(v.string()),
+  token_endpoint_auth_signing_alg_values_supported: v.array(v.string()),
 });
 
-/** RFC 7517: the public keys. */
+/** RFC 7517: the public keys, of RSA or of the curve P-256. */
 export const Jwks = v.object({
   keys: v.array(
     v.object({
@@ -25,30 +35,88 @@ export const Jwks = v.object({
       kid: v.string(),
       use: v.string(),
       alg: v.string(),
-      n: v.string(),
-      e: v.string(),
+      n: v.optional(v.string()),
+      e: v.optional(v.string()),
+      crv: v.optional(v.string()),
+      x: v.optional(v.string()),
+      y: v.optional(v.string()),
     }),
   ),
 });
 
-/** RFC 6749, section 4.4.2; the client may also show its secret in the Authorization header. */
-export const TokenRequest = v.object({
-  grant_type: v.literal("client_credentials"),
-  scope: v.optional(v.string()),
+const ofClient = {
   client_id: v.optional(v.string()),
   client_secret: v.optional(v.string()),
+  client_assertion_type: v.optional(v.string()),
+  client_assertion: v.optional(v.string()),
+};
+
+/** RFC 6749, sections 4.1.3, 4.4.2 and 6; the client may also show its secret in the Authorization header. */
+export const TokenRequest = v.object({
+  grant_type: v.picklist(["client_credentials", "authorization_code", "refresh_token"]),
+  scope: v.optional(v.string()),
+  resource: v.optional(v.string()),
+  code: v.optional(v.string()),
+  redirect_uri: v.optional(v.string()),
+  code_verifier: v.optional(v.string()),
+  refresh_token: v.optional(v.string()),
+  ...ofClient,
 });
 
-/** RFC 6749, section 5.1. */
+/** RFC 6749, section 5.1; OpenID Connect Core, section 3.1.3.3. */
 export const Token = v.object({
   access_token: v.string(),
   token_type: v.literal("Bearer"),
   expires_in: v.number(),
   scope: v.optional(v.string()),
+  refresh_token: v.optional(v.string()),
+  id_token: v.optional(v.string()),
 });
 
 /** RFC 6749, section 5.2. */
 export const TokenRefusal = v.object({ error: v.string(), error_description: v.optional(v.string()) });
+
+/** RFC 7009, section 2.1; RFC 7662, section 2.1. */
+export const TokenQuestion = v.object({
+  token: v.string(),
+  token_type_hint: v.optional(v.string()),
+  ...ofClient,
+});
+
+/** RFC 7662, section 2.2. */
+export const Introspection = v.object({
+  active: v.boolean(),
+  scope: v.optional(v.string()),
+  client_id: v.optional(v.string()),
+  sub: v.optional(v.string()),
+  aud: v.optional(v.string()),
+  iss: v.optional(v.string()),
+  exp: v.optional(v.number()),
+  iat: v.optional(v.number()),
+  token_type: v.optional(v.string()),
+});
+
+/** OpenID Connect Core, section 5.3.2: as far as the token's scopes go. */
+export const UserInfo = v.object({
+  sub: v.string(),
+  name: v.optional(v.string()),
+  locale: v.optional(v.string()),
+  role: v.optional(v.string()),
+  email: v.optional(v.string()),
+  email_verified: v.optional(v.boolean()),
+});
+
+/** A signing key, as its keepers see it. */
+export const KeyView = v.object({
+  kid: v.string(),
+  algorithm: v.string(),
+  state: v.picklist(["signs", "next", "checks", "withdrawn"]),
+  createdAt: v.string(),
+  signsFrom: v.nullable(v.string()),
+});
+export const KeyList = v.object({ items: v.array(KeyView) });
+/** `at`: when the next key begins to sign. */
+export const KeyRotation = v.object({ at: v.string(), items: v.array(KeyView) });
 
 // ── Users ───────────────────────────────────────────────────────────────────────────────────────────────────
 

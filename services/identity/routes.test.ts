@@ -5,9 +5,10 @@ import { join } from "node:path";
 import { type TestService, testService } from "chassis/testing";
 import { type Db, openSqlite, outbox } from "drizzle-outbox";
 import { createLocalJWKSet, decodeProtectedHeader, type JSONWebKeySet, jwtVerify } from "jose";
+import type { Client } from "./provider/clients.ts";
 import { staffScopes } from "./provider/scopes.ts";
 import service from "./service.ts";
-import type { Client, Store } from "./store.ts";
+import type { Store } from "./store.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "identity-test-"));
 const file = join(folder, ".souk", "dev-client.json");
@@ -134,11 +135,11 @@ describe("the token endpoint", () => {
       "unsupported_grant_type",
     ],
     [
-      "an authorization code",
+      "an authorization code of a machine",
       { grant_type: "authorization_code", code: "x" },
       "own",
       400,
-      "unsupported_grant_type",
+      "invalid_request",
     ],
     ["a scope that nobody has", { ...machine, scope: "admin" }, "own", 400, "invalid_scope"],
     [
@@ -190,16 +191,32 @@ describe("what the provider says of itself", () => {
       headers: { host: "evil.example" },
     });
     expect(response.status).toBe(200);
+    const at = (path: string): string => `http://localhost:8080${path}`;
     expect(await response.json()).toEqual({
       issuer: "http://localhost:8080",
-      token_endpoint: "http://localhost:8080/token",
-      jwks_uri: "http://localhost:8080/jwks",
-      grant_types_supported: ["client_credentials"],
-      response_types_supported: [],
-      scopes_supported: [...staffScopes],
+      authorization_endpoint: at("/auth"),
+      token_endpoint: at("/token"),
+      userinfo_endpoint: at("/me"),
+      revocation_endpoint: at("/token/revocation"),
+      introspection_endpoint: at("/token/introspection"),
+      end_session_endpoint: at("/session/end"),
+      jwks_uri: at("/jwks"),
+      grant_types_supported: ["authorization_code", "refresh_token", "client_credentials"],
+      response_types_supported: ["code"],
+      response_modes_supported: ["query"],
+      scopes_supported: ["openid", "profile", "email", "offline_access", ...staffScopes],
+      claims_supported: expect.arrayContaining(["sub", "name", "email", "email_verified", "role"]),
       subject_types_supported: ["public"],
+      code_challenge_methods_supported: ["S256"],
+      authorization_response_iss_parameter_supported: true,
       id_token_signing_alg_values_supported: ["RS256"],
-      token_endpoint_auth_methods_supported: ["client_secret_basic", "client_secret_post"],
+      token_endpoint_auth_methods_supported: [
+        "client_secret_basic",
+        "client_secret_post",
+        "private_key_jwt",
+        "none",
+      ],
+      token_endpoint_auth_signing_alg_values_supported: ["RS256", "PS256", "ES256", "EdDSA"],
     });
     const tag = response.headers.get("etag") ?? "";
     const again = await app.request("/.well-known/openid-configuration", {
@@ -210,7 +227,8 @@ describe("what the provider says of itself", () => {
 
   test("holds public keys only", async () => {
     const { keys } = (await (await app.request("/jwks")).json()) as JSONWebKeySet;
-    expect(keys).toHaveLength(1);
+    // The one that signs, and the one that will.
+    expect(keys).toHaveLength(2);
     expect(Object.keys(keys[0] ?? {}).sort()).toEqual(["alg", "e", "kid", "kty", "n", "use"]);
     const { access_token } = (await (await ask(machine, basic())).json()) as Answer;
     expect(decodeProtectedHeader(access_token).kid).toBe(keys[0]?.kid);

@@ -2,11 +2,10 @@ import { randomBytes } from "node:crypto";
 import type { Commit } from "chassis";
 import * as v from "valibot";
 import { readJson, writePrivate } from "../private-file.ts";
-import type { Client, Store } from "../store.ts";
+import type { Store } from "../store.ts";
+import { type Client, cliClient, developmentClientId } from "./clients.ts";
 import { staffScopes } from "./scopes.ts";
 import { digest, holds } from "./secret.ts";
-
-export const developmentClientId = "development";
 
 const File = v.object({
   issuer: v.string(),
@@ -26,6 +25,9 @@ export interface DevelopmentRoom {
 }
 
 /**
+ * What is there to try with, in development: besides `souk-web`, which every installation has (clients.ts), the public
+ * client `souk-cli` for programs that listen on a loopback address, and the machine `development`.
+ *
  * Makes sure that there is a client with every staff scope, and a file that says how to be it. The client and its
  * secret stay the same as long as file and database agree; what else the file says follows the configuration.
  */
@@ -42,7 +44,7 @@ export async function developmentClient({ store, commit, file, issuer }: Develop
     secretDigest: digest(clientSecret),
     scopes: [...staffScopes],
   };
-  await commit({ writes: [store.saveClient(client)] });
+  await commit({ writes: [store.saveClient(client), store.saveClient(cliClient)] });
   await writePrivate(file, {
     issuer,
     tokenEndpoint: `${issuer}/token`,
