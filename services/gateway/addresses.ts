@@ -4,18 +4,25 @@ import type { Context } from "hono";
 
 const ranges = new Map<string, BlockList>();
 
+/** Address of a request's client, as far as it is known. */
+export const addressOf = <S>(c: Context<Env<S>>): string =>
+  clientAddress(c.env?.ip ?? "", c.req.header("x-forwarded-for"), c.var.kit.config.env.TRUSTED_PROXIES);
+
 /**
- * Address of a client: of its end of the connection. Where that end is one of `TRUSTED_PROXIES` (addresses and CIDR
- * ranges), it is the last one in `X-Forwarded-For` that is none of them; whatever stands before it anybody may have written.
- * @throws {Error} naming what in TRUSTED_PROXIES is no range
+ * Address of a client: its end of the connection. Where that end is one of the trusted proxies (addresses and CIDR
+ * ranges), it is the last one of `X-Forwarded-For` that is none of them; whatever stands before it anybody may have written.
+ * @throws {Error} naming what of `trusted` is no range
  */
-export function addressOf<S>(c: Context<Env<S>>): string {
-  const peer = unmapped(c.env?.ip ?? "");
-  const trusted = c.var.kit.config.env.TRUSTED_PROXIES;
+export function clientAddress(
+  end: string,
+  forwarded: string | undefined,
+  trusted: string | undefined,
+): string {
+  const peer = unmapped(end);
   if (!trusted || !isProxy(trusted, peer)) return peer;
-  const hops = (c.req.header("x-forwarded-for") ?? "").split(",").map((hop) => unmapped(hop.trim()));
+  const hops = (forwarded ?? "").split(",").map((hop) => unmapped(hop.trim()));
   for (const hop of hops.reverse()) {
-    // Not an address: what our own proxy was told, and nothing to count anybody by.
+    // Not an address: nothing to count anybody by.
     if (isIP(hop) === 0) return peer;
     if (!isProxy(trusted, hop)) return hop;
   }

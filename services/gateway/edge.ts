@@ -1,12 +1,25 @@
-import { type Config, type Env, integer, isCurrent, type Kit, leftTo, type Measures, open, Problem, router } from "chassis";
+import {
+  type Config,
+  type Env,
+  integer,
+  isCurrent,
+  type Kit,
+  leftTo,
+  type Measures,
+  open,
+  Problem,
+  router,
+} from "chassis";
 import type { Context, MiddlewareHandler } from "hono";
+import { proxies } from "./addresses.ts";
 import { EdgeCache, type Found } from "./cache.ts";
 import { deadLetterPaths, deadLetters } from "./dead-letters.ts";
 import { forward, forwardWhole, passBack } from "./forward.ts";
 import { home, pagePolicy } from "./home.ts";
 import { Lanes } from "./lanes.ts";
-import { network, SlidingWindow } from "./limiter.ts";
+import { guessing, limited } from "./limited.ts";
 import { asked } from "./paths.ts";
+import { RateLimits } from "./rate-limits.ts";
 import { Readiness } from "./readiness.ts";
 import { behind, type Way, ways } from "./ways.ts";
 
@@ -15,25 +28,19 @@ export interface Memory {
   cache: EdgeCache;
   readiness: Readiness;
   lanes: Lanes;
-  /** Shares of callers with a token, and of addresses without; absent where nothing is limited. */
-  limits: { token?: SlidingWindow; guest?: SlidingWindow };
+  limits: RateLimits;
 }
 
 type E = Env<Memory>;
 
-const minute = 60_000;
-// Far above what one shop's clients ask for; a deployment sets its own.
-const generous = 1_000_000;
 /** Milliseconds in which a service should answer: beyond it, no more are let through to it at once. */
 const answersWithin = 250;
 /** What Bun has open at once where nothing else is said; what is more waits, whoever it is for. */
 const bunsConnections = 256;
 
+/** @throws {Error} naming a setting that cannot be read */
 export function memory(config: Config): Memory {
-  const window = (name: string): SlidingWindow | undefined => {
-    const limit = integer(config, name, generous);
-    return limit === 0 ? undefined : new SlidingWindow(limit, minute);
-  };
+  proxies(config.env.TRUSTED_PROXIES ?? "");
   return {
     cache: new EdgeCache(),
     readiness: new Readiness(),
@@ -41,7 +48,7 @@ export function memory(config: Config): Memory {
       integer(config, "LATENCY_OBJECTIVE_MS", answersWithin),
       integer(config, "BUN_CONFIG_MAX_HTTP_REQUESTS", bunsConnections),
     ),
-    limits: { token: window("RATE_LIMIT_TOKEN"), guest: window("RATE_LIMIT_GUEST") },
+    limits: new RateLimits(config),
   };
 }
 
@@ -79,6 +86,17 @@ export const measures: Measures<Memory> = {
     counts: true,
     read: ({ store }) => store.lanes.figures(({ refused }) => refused),
   },
+  souk_gateway_limited_total: {
+    help: "Requests refused because their sender had used up a share",
+    label: "limit",
+    counts: true,
+    read: ({ store }) => store.limits.refused,
+  },
+  souk_gateway_limits_shared: {
+    help: "Whether rate limits are shared with the other gateways (1), or each counts for itself (0)",
+    label: "through",
+    read: ({ store }) => ({ state: store.limits.shared }),
+  },
 };
 
 /** Readiness: every service behind the gateway, and the broker. */
@@ -110,29 +128,7 @@ const secured: MiddlewareHandler<E> = async (c, next) => {
     headers.set("strict-transport-security", "max-age=31536000");
 };
 
-export const edgeMiddleware = [secured];
-
-/** Gives every client its share: by caller with a token, by network without. */
-const limited: MiddlewareHandler<E> = async (c, next) => {
-  const { caller, kit } = c.var;
-  const window = caller.kind === "guest" ? kit.store.limits.guest : kit.store.limits.token;
-  if (window === undefined) return next();
-  const client = caller.kind === "guest" ? network(c.env?.ip ?? "") : caller.id;
-  const { allowed, left, wait } = window.take(client, kit.now());
-  const headers = {
-    "ratelimit-policy": `"default";q=${window.limit};w=60`,
-    ratelimit: `"default";r=${left};t=${wait}`,
-  };
-  if (!allowed) {
-    throw new Problem(429, {
-      code: "too-many-requests",
-      detail: `At most ${window.limit} requests a minute: wait ${wait} s`,
-      headers: { ...headers, "retry-after": String(wait) },
-    });
-  }
-  await next();
-  for (const [name, value] of Object.entries(headers)) c.res.headers.set(name, value);
-};
+export const edgeMiddleware: MiddlewareHandler<E>[] = [secured, guessing];
 
 async function front(c: Context<E>): Promise<Response> {
   const states = await c.var.kit.store.readiness.states(c.var.kit);

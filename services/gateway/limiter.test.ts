@@ -8,7 +8,7 @@ test("lets through as many as the limit says, and says how many are left", () =>
   expect(window.take("a", start)).toEqual({ allowed: true, left: 2, wait: 60 });
   expect(window.take("a", start + 500).left).toBe(1);
   expect(window.take("a", start).left).toBe(0);
-  expect(window.take("a", start + 10_000)).toEqual({ allowed: false, left: 0, wait: 50 });
+  expect(window.take("a", start + 10_000)).toEqual({ allowed: false, left: 0, wait: 70 });
   expect(window.take("b", start).allowed).toBe(true);
 });
 
@@ -23,6 +23,30 @@ test("the window slides: there is no edge at which twice the limit gets through"
   expect(through(start + 60_000)).toBe(0);
   expect(through(start + 90_000)).toBe(50);
   expect(through(start + 240_000)).toBe(100);
+});
+
+test("who waits as long as they are told gets through, and not a second sooner", () => {
+  for (const [limit, pace] of [
+    [1, 1],
+    [3, 7_000],
+    [10, 900],
+    [100, 311],
+    [7, 59_999],
+  ] as const) {
+    const window = new SlidingWindow(limit, 60_000);
+    let at = start + 17_000;
+    for (let refusals = 0; refusals < 5; ) {
+      const { allowed, wait } = window.take("a", at);
+      if (allowed) at += pace;
+      else {
+        refusals++;
+        expect(window.share("a", at + (wait - 1) * 1_000).allowed && wait > 1).toBe(false);
+        at += wait * 1_000;
+        expect(window.share("a", at).allowed).toBe(true);
+      }
+      if (pace * limit > 60_000 && at > start + 600_000) break;
+    }
+  }
 });
 
 test("a flood of clients shares one share", () => {

@@ -58,10 +58,14 @@ export class SlidingWindow {
     this.#turn(now);
     const key = this.#key(client);
     const elapsed = now - this.#window * this.ms;
-    const used = this.#current.of(key) + this.#before.of(key) * (1 - elapsed / this.ms);
-    const wait = Math.max(1, Math.ceil((this.ms - elapsed) / 1000));
-    const left = Math.floor(this.limit - used);
-    return left < 1 ? { allowed: false, left: 0, wait } : { allowed: true, left, wait };
+    const current = this.#current.of(key);
+    const before = this.#before.of(key);
+    const left = Math.floor(this.limit - current - before * (1 - elapsed / this.ms) + tiny);
+    if (left >= 1) return { allowed: true, left, wait: seconds(this.ms - elapsed) };
+    // The share that must be gone until there is room for one: of the window before, or else of this one.
+    const inThis = current <= this.limit - 1;
+    const gone = inThis ? 1 - (this.limit - 1 - current) / before : 1 - (this.limit - 1) / current;
+    return { allowed: false, left: 0, wait: seconds((inThis ? 0 : this.ms) + gone * this.ms - elapsed) };
   }
 
   /** What others should know of this window and do not yet: how many more each busy client has had. */
@@ -104,6 +108,10 @@ export class SlidingWindow {
     this.#window = window;
   }
 }
+
+/** More than what floating point leaves of a difference. */
+const tiny = 1e-6;
+const seconds = (ms: number): number => Math.max(1, Math.ceil(ms / 1_000 - tiny));
 
 /** The network that an address stands for: itself, or the /64 that one IPv6 customer has. */
 export function network(ip: string): string {

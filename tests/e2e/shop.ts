@@ -63,7 +63,8 @@ export async function testShop(
 ): Promise<TestShop> {
   const home = mkdtempSync(join(tmpdir(), "souk-e2e-"));
   prepare?.(home);
-  const shop = await startShop({ home, port: 0, env, quiet: true, say });
+  // Without limits unless a test sets some: one machine asks for everybody.
+  const shop = await startShop({ home, port: 0, env: { RATE_LIMITS: "off", ...env }, quiet: true, say });
   const api = await openApi(join(home, "dev-client.json"), shop.url);
   const watch = new OrdersWatch(api, 20);
   let made = 0;

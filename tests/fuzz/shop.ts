@@ -24,7 +24,7 @@ export interface ShopTarget extends Target {
 /** Starts a shop in a folder of its own and puts something into it. */
 export async function shopTarget(): Promise<ShopTarget> {
   const home = mkdtempSync(join(tmpdir(), "souk-fuzz-"));
-  const shop = await startShop({ home, port: 0, quiet: true });
+  const shop = await startShop({ home, port: 0, quiet: true, env: { RATE_LIMITS: "off" } });
   const { host, port } = { host: "127.0.0.1", port: Number(new URL(shop.url).port) };
   const clientFile = join(home, "dev-client.json");
   const client = JSON.parse(readFileSync(clientFile, "utf8")) as { clientId: string; clientSecret: string };

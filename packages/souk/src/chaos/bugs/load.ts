@@ -17,6 +17,7 @@ export const environment = (troubles: Trouble[]) => ({
   PROVIDER_TIMEOUT_MS: "800",
   RETAIN_SENT_EVENTS_MS: "86400000",
   LOG_LEVEL: "warn",
+  RATE_LIMITS: "off",
 });
 
 export interface Loaded {
