@@ -103,7 +103,7 @@ const adapters: Record<string, Room> = {
   },
   "payments/providers/": {
     says: "payment providers",
-    may: ["drizzle-outbox", "drizzle-orm", "node:*", "./*", "../*", "type:*"],
+    may: ["drizzle-outbox", "drizzle-orm", "stripe", "node:*", "./*", "../*", "type:*"],
   },
 };
 

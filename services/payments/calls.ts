@@ -29,7 +29,13 @@ export function dueCall(payment: Payment | undefined): Call | undefined {
   switch (payment.status) {
     case "authorising": {
       const { token, total, wanted } = payment;
-      const call = { ...of, key: `${orderId}:authorise`, operation: "authorise" as const, amount: total, token };
+      const call = {
+        ...of,
+        key: `${orderId}:authorise`,
+        operation: "authorise" as const,
+        amount: total,
+        token,
+      };
       return wanted === "undo" ? { ...call, givenUp: true } : call;
     }
     case "capturing":
@@ -40,7 +46,13 @@ export function dueCall(payment: Payment | undefined): Call | undefined {
       const [{ number, amount: asked }] = payment.pending;
       // The refunds before it may have turned out to be larger than we asked for.
       const amount = Math.min(asked, payment.captured - payment.refunded);
-      return { ...of, key: `${orderId}:refund:${number}`, operation: "refund", amount: money(amount), number };
+      return {
+        ...of,
+        key: `${orderId}:refund:${number}`,
+        operation: "refund",
+        amount: money(amount),
+        number,
+      };
     }
     default:
       return undefined;

@@ -43,10 +43,17 @@ export const PaymentView = v.object({
   history: v.array(
     v.object({ at: v.string(), status: Status, amount: v.optional(Money), reason: v.optional(v.string()) }),
   ),
+  /** The customer's bank wants money back; the provider's own words. */
+  disputes: v.optional(
+    v.array(v.object({ reference: v.string(), status: v.string(), reason: v.string(), amount: Money })),
+  ),
 });
 export type PaymentView = v.InferOutput<typeof PaymentView>;
 
 /** Amounts in minor units. */
+/** The answer to a provider: it has been heard. */
+export const Heard = v.object({ received: v.literal(true) });
+
 export const LedgerView = v.object({
   balanced: v.boolean(),
   accounts: v.array(
@@ -101,6 +108,24 @@ export const OrderReserved = event(
 export const OrderAborting = event("orders", "order.aborting", v.object({ orderId, customerId }));
 
 // ── Kept for later ──────────────────────────────────────────────────────────────────────────────────────────
+
+/**
+ * What is to be compared with its provider, and by what name that knows it; `restored` when this store may have
+ * forgotten it. A text alone is a method: so it was kept before providers had names of their own.
+ */
+const ComparedTo = v.object({
+  method: v.string(),
+  reference: v.optional(v.string()),
+  restored: v.optional(v.boolean()),
+});
+export const ToReconcile = v.union([
+  ComparedTo,
+  v.pipe(
+    v.string(),
+    v.transform((method): v.InferOutput<typeof ComparedTo> => ({ method, restored: true })),
+  ),
+]);
+export type ToReconcile = v.InferOutput<typeof ToReconcile>;
 
 /** The job that comes first after a restore from a backup: when that was taken, and how far the review has come. */
 export const Restored = v.object({

@@ -1,4 +1,14 @@
-import type { Dispute, Entry, Facts, Known, Money, Payment, PaymentEvent, PublicStatus, Refund } from "./payment.ts";
+import type {
+  Dispute,
+  Entry,
+  Facts,
+  Known,
+  Money,
+  Payment,
+  PaymentEvent,
+  PublicStatus,
+  Refund,
+} from "./payment.ts";
 
 /** The payment after an event. */
 export function evolve(payment: Payment | undefined, event: PaymentEvent): Payment {

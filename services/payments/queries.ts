@@ -4,7 +4,7 @@ import { type Money, type Payment, shown } from "./payment.ts";
 
 /** A payment as its readers see it. */
 export function view(payment: Payment): PaymentView {
-  const { orderId, total, authorised, captured, refunded, history } = payment;
+  const { orderId, total, authorised, captured, refunded, history, disputes } = payment;
   const money = (amount: number): Money => ({ amount, currency: total.currency });
   return {
     orderId,
@@ -19,6 +19,9 @@ export function view(payment: Payment): PaymentView {
       ...(amount === undefined ? {} : { amount: money(amount) }),
       ...(reason === undefined ? {} : { reason }),
     })),
+    ...(disputes
+      ? { disputes: disputes.map((dispute) => ({ ...dispute, amount: money(dispute.amount) })) }
+      : {}),
   };
 }
 

@@ -59,7 +59,11 @@ function givenBack(payment: Payment | undefined, statement: Statement, at: numbe
   ]);
 }
 
-function disputed(payment: Payment | null | undefined, { disputes = [] }: Statement, at: number): PaymentEvent[] {
+function disputed(
+  payment: Payment | null | undefined,
+  { disputes = [] }: Statement,
+  at: number,
+): PaymentEvent[] {
   const known = new Map((payment?.disputes ?? []).map(({ reference, status }) => [reference, status]));
   return disputes
     .filter(({ reference, status }) => known.get(reference) !== status)

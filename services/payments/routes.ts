@@ -6,14 +6,18 @@ import {
   etag,
   idempotent,
   notFound,
+  open,
   owned,
+  Problem,
   problems,
   router,
   says,
   transact,
 } from "chassis";
-import { LedgerView, NewRefund, PaymentView } from "./contracts.ts";
+import { Heard, LedgerView, NewRefund, PaymentView } from "./contracts.ts";
 import { decide, type Payment } from "./payment.ts";
+import { providersOf, webhookSecrets } from "./providers/index.ts";
+import { BadSignature, readWebhook } from "./providers/stripe-webhook.ts";
 import { ledgerView, view } from "./queries.ts";
 import type { Store } from "./store.ts";
 
@@ -31,6 +35,33 @@ export const routes = router<Store>()
     async (c) => {
       const payment = found(await c.var.kit.store.reachable(c.req.param("orderId"), c.var.reach));
       return cacheable(c, view(payment), "private, no-cache", etag(payment.version));
+    },
+  )
+  .post(
+    "/payments/webhooks/stripe",
+    says("Stripe tells of what has happened to a payment, signed with its webhook secret", {
+      200: Heard,
+      ...problems(400, 404, 503),
+    }),
+    open("its signature shows that Stripe sent it, and all it does is make us ask Stripe"),
+    async (c) => {
+      const { kit } = c.var;
+      if (!providersOf(kit).has("stripe")) throw notFound("A way to pay by Stripe");
+      const raw = new Uint8Array(await c.req.arrayBuffer());
+      const secrets = await webhookSecrets(kit).catch((error: unknown) => {
+        kit.log.error({ err: String(error) }, "webhooks of Stripe cannot be checked");
+        throw new Problem(503, { code: "not-configured", detail: "Signatures cannot be checked right now" });
+      });
+      const told = await readWebhook(raw, c.req.header("stripe-signature"), secrets, kit.now()).catch(refuse);
+      return transact(c, async () => {
+        const answer = { status: 200 as const, body: { received: true } };
+        if (await kit.store.hasHeard(told.id)) return answer;
+        kit.log.info({ event: told.id, type: told.type, reference: told.reference }, "told by Stripe");
+        return {
+          ...answer,
+          change: kit.store.hear(told.id, { method: "stripe", reference: told.reference }, kit.now()),
+        };
+      });
     },
   )
   .post(
@@ -62,6 +93,11 @@ export const routes = router<Store>()
       });
     },
   );
+
+function refuse(error: unknown): never {
+  if (!(error instanceof BadSignature)) throw error;
+  throw new Problem(400, { code: "invalid-signature", detail: "The signature does not hold, or is too old" });
+}
 
 function found(payment: Payment | undefined): Payment {
   if (payment === undefined) throw notFound("A payment for an order with this id");

@@ -1,5 +1,5 @@
 import { service } from "chassis";
-import { jobs, reactions } from "./reactions.ts";
+import { checks, jobs, reactions } from "./reactions.ts";
 import { routes } from "./routes.ts";
 import { store } from "./store.ts";
 
@@ -9,6 +9,9 @@ export default service({
   routes,
   reactions,
   jobs,
+  checks,
+  // Stripe signs what it sends; it has no token.
+  ownCredentials: ["/payments/webhooks/stripe"],
   // A call may wait for its provider's time-out; it must not keep others waiting.
   jobsAtOnce: 4_096,
   statuses: { "wrong-currency": 422, "refund-too-large": 422 },

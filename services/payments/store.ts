@@ -1,7 +1,7 @@
 import { defineStore, emit, type Reach, type StoreOf } from "chassis";
-import { sql } from "drizzle-orm";
-import { type Change, insert, type NewEvent, update, upsert, type Write } from "drizzle-outbox";
-import { dueCall } from "./calls.ts";
+import { lt, sql } from "drizzle-orm";
+import { type Change, insert, type NewEvent, remove, update, upsert, type Write } from "drizzle-outbox";
+import { dueCall, isSame } from "./calls.ts";
 import { PaymentCaptured, PaymentDeclined, PaymentRefunded, PaymentVoided } from "./contracts.ts";
 import { evolve } from "./evolve.ts";
 import { type Account, type Movement, type Posting, postings } from "./ledger.ts";
@@ -12,6 +12,12 @@ export const callJob = "provider-call";
 
 /** The job that compares a payment with what its provider knows of it. */
 export const reconcileJob = "reconcile";
+
+/** The job that looks at what a provider has told of. */
+export const toldJob = "told-by-provider";
+
+/** Milliseconds for which a webhook is remembered: far longer than a provider goes on repeating it. */
+const webhooksKeptFor = 30 * 24 * 60 * 60_000;
 
 /** Each account's totals are spread over so many rows, so that payments at the same time do not queue for one. */
 const shards = 8;
@@ -44,6 +50,15 @@ export const store = defineStore(
       },
       (own) => [t.primaryKey({ columns: [own.entry, own.account] })],
     ),
+    /** What providers have told us of, by their ids of it: it has its effect once. */
+    webhooks: t.table("webhooks", { id: t.text("id").primaryKey(), at: t.integer("at").notNull() }, (own) => [
+      t.index("webhooks_at").on(own.at),
+    ]),
+    /** Providers' names for payments that a restored store may have forgotten. */
+    foundReferences: t.table("found_references", {
+      orderId: t.text("order_id").primaryKey(),
+      reference: t.text("reference").notNull(),
+    }),
     /** The sums of the postings, kept with every one of them. */
     ledgerTotals: t.table(
       "ledger_totals",
@@ -115,9 +130,36 @@ export const store = defineStore(
           : insert(t.payments, { orderId, version, state: payment, customerId: customerId ?? null });
         const call = dueCall(payment);
         const at = decided[0]?.at ?? 0;
-        const jobs = call && call.key !== dueCall(before)?.key ? [{ kind: callJob, key: orderId, at }] : [];
+        const jobs = call && !isSame(call, dueCall(before)) ? [{ kind: callJob, key: orderId, at }] : [];
         return { payment, change: { writes: [row, ...writes], events, jobs } };
       },
+
+      /** Whether a provider has told of this before. */
+      hasHeard: async (id: string): Promise<boolean> => (await db.find(t.webhooks, { id })) !== undefined,
+
+      /** Notes what a provider has told of, and what has to be looked at because of it. */
+      hear(id: string, look: { method: string; reference?: string }, at: number): Change {
+        const writes = [
+          remove(t.webhooks, lt(t.webhooks.at, at - webhooksKeptFor)),
+          insert(t.webhooks, { id, at }),
+        ];
+        return look.reference === undefined
+          ? { writes }
+          : { writes, jobs: [{ kind: toldJob, key: id, at, data: look }] };
+      },
+
+      /** Whether it is still being found out what providers have done in a time that this store does not remember. */
+      async reviewing(): Promise<boolean> {
+        return (await db.query(sql`select 1 as one from outbox_jobs where kind = 'restored'`)).length > 0;
+      },
+
+      keepReferences: (found: { orderId: string; reference?: string }[]): Write[] =>
+        found.flatMap(({ orderId, reference }) =>
+          reference ? upsert(t.foundReferences, { orderId, reference }, { on: ["orderId"] }) : [],
+        ),
+
+      foundReference: async (orderId: string): Promise<string | undefined> =>
+        (await db.find(t.foundReferences, { orderId }))?.reference,
 
       /** Totals by account and currency. */
       ledger(): Promise<Posting[]> {
@@ -159,6 +201,8 @@ function published(payment: Payment, event: PaymentEvent): NewEvent[] {
     case "nothing-held":
       return [emit(PaymentVoided, orderId, movedBy(0))];
     case "authorising":
+    case "opened":
+    case "disputed":
     case "found":
     case "authorised":
     case "given-up":

@@ -21,7 +21,7 @@ function provider(over: Partial<Provider> = {}) {
     capture: async () => "captured",
     void: async () => "voided",
     refund: async ({ amount }) => amount.amount,
-    askedSince: async () => [],
+    askedSince: async () => ({ payments: [] }),
     statement: async () => undefined,
     ...over,
   };

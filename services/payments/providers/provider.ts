@@ -7,6 +7,15 @@ interface Request {
   key: string;
   /** The payment, by the name that both sides know it by. */
   orderId: string;
+  /** The provider's own name for it, from {@link Provider.open}. */
+  reference?: string;
+}
+
+/** One page of the payments that a provider was asked about. */
+export interface Asked {
+  payments: { orderId: string; reference?: string }[];
+  /** Where the next page begins; absent on the last. */
+  after?: string;
 }
 
 /**
@@ -16,13 +25,22 @@ interface Request {
  */
 export interface Provider {
   /**
+   * Makes the payment known to a provider that has names of its own for them; no money moves. The name is on our disk
+   * before anything else is asked for: whatever gets lost then, there is one payment that all calls are about.
+   */
+  open?(
+    request: Request & { amount: Money },
+    signal: AbortSignal,
+  ): Promise<{ reference: string } | { declined: string }>;
+  /**
    * Holds money for the shop.
-   * @returns `voided` when the payment has been voided, before it was approved or since
+   * @returns `voided` when the payment has been voided, before it was approved or since; a decline may say why, in
+   * words that a customer may read
    */
   authorise(
     request: Request & { amount: Money; token: string },
     signal: AbortSignal,
-  ): Promise<"approved" | "declined" | "voided">;
+  ): Promise<"approved" | "declined" | "voided" | { declined: string }>;
   /**
    * Takes what is held.
    * @returns `voided` when it has been let go of
@@ -39,12 +57,14 @@ export interface Provider {
    */
   refund(request: Request & { amount: Money }, signal: AbortSignal): Promise<number>;
   /**
-   * The payments of which something was asked since a time, by their names.
+   * The payments of which something was asked since a time; one may be named more than once.
    * @param since milliseconds since the epoch
    */
-  askedSince(since: number, page: { after?: string; limit: number }): Promise<string[]>;
-  /** What became of a payment; undefined when it was never asked for. */
-  statement(orderId: string): Promise<Statement | undefined>;
+  askedSince(since: number, page: { after?: string; limit: number }): Promise<Asked>;
+  /** What became of a payment; undefined when this shop never asked for it. */
+  statement(orderId: string, reference?: string): Promise<Statement | undefined>;
+  /** The order that a payment is for, by the provider's own name; undefined when it is for none. */
+  orderOf?(reference: string): Promise<string | undefined>;
 }
 
 class TimedOut extends Error {}
@@ -56,39 +76,72 @@ class TimedOut extends Error {}
  * @throws whatever the provider throws, and when another call than an authorisation is not answered in time
  */
 export async function ask(provider: Provider, call: Call, timeout: number): Promise<Outcome> {
-  const { key, orderId } = call;
+  const { key, orderId, reference } = call;
   switch (call.operation) {
-    case "authorise": {
-      const { amount, token } = call;
-      const answer = await within(timeout, (signal) =>
-        provider.authorise({ key, orderId, amount, token }, signal),
-      ).catch((error: unknown) => {
-        if (error instanceof TimedOut) return "late" as const;
-        throw error;
-      });
-      if (answer === "approved") return { type: "authorised" };
-      if (answer === "declined") return { type: "declined", reason: "payment-declined" };
-      const end = await within(timeout, (signal) =>
-        provider.void({ key: `${orderId}:void`, orderId }, signal),
-      );
-      return end === "captured" ? { type: "authorised" } : { type: "declined", reason: "timed-out" };
-    }
+    case "authorise":
+      return provider.open && reference === undefined
+        ? open(provider.open, call, timeout)
+        : authorise(provider, call, timeout);
     case "capture":
       return {
         type: await within(timeout, (signal) =>
-          provider.capture({ key, orderId, amount: call.amount }, signal),
+          provider.capture({ key, orderId, reference, amount: call.amount }, signal),
         ),
       };
     case "void":
-      return { type: await within(timeout, (signal) => provider.void({ key, orderId }, signal)) };
+      return { type: await within(timeout, (signal) => provider.void({ key, orderId, reference }, signal)) };
     case "refund": {
       const { amount, number } = call;
-      const given = await within(timeout, (signal) => provider.refund({ key, orderId, amount }, signal));
+      const given = await within(timeout, (signal) =>
+        provider.refund({ key, orderId, reference, amount }, signal),
+      );
       return { type: "refunded", number, amount: given };
     }
     default:
       return call satisfies never;
   }
+}
+
+type Authorise = Call & { operation: "authorise" };
+
+/** Until the name that is asked for here is on our disk, nothing can be held: whoever gives up has nothing to void. */
+async function open(
+  ask: NonNullable<Provider["open"]>,
+  { orderId, amount, givenUp }: Authorise,
+  timeout: number,
+): Promise<Outcome> {
+  if (givenUp) return { type: "declined", reason: "timed-out" };
+  const answer = await within(timeout, (signal) =>
+    ask({ key: `${orderId}:open`, orderId, amount }, signal),
+  ).catch(late);
+  if (answer === "late") return { type: "declined", reason: "timed-out" };
+  if ("declined" in answer) return { type: "declined", reason: "payment-declined", why: answer.declined };
+  return { type: "opened", reference: answer.reference };
+}
+
+async function authorise(provider: Provider, call: Authorise, timeout: number): Promise<Outcome> {
+  const { key, orderId, reference, amount, token, givenUp } = call;
+  const answer =
+    // What has a name can be let go of without being asked for first.
+    givenUp && reference !== undefined
+      ? "late"
+      : await within(timeout, (signal) =>
+          provider.authorise({ key, orderId, reference, amount, token }, signal),
+        ).catch(late);
+  if (answer === "approved") return { type: "authorised" };
+  if (answer === "declined") return { type: "declined", reason: "payment-declined" };
+  if (typeof answer === "object") {
+    return { type: "declined", reason: "payment-declined", why: answer.declined };
+  }
+  const end = await within(timeout, (signal) =>
+    provider.void({ key: `${orderId}:void`, orderId, reference }, signal),
+  );
+  return end === "captured" ? { type: "authorised" } : { type: "declined", reason: "timed-out" };
+}
+
+function late(error: unknown): "late" {
+  if (error instanceof TimedOut) return "late";
+  throw error;
 }
 
 async function within<T>(ms: number, call: (signal: AbortSignal) => Promise<T>): Promise<T> {

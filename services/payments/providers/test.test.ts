@@ -121,9 +121,14 @@ test("it names the payments of which something was asked since a time, page by p
   for (const orderId of ["o-3", "o-1", "o-2"])
     await provider.authorise({ key: "a", orderId, amount, token: "tok_ok" }, patient);
   await capture();
-  expect(await provider.askedSince(began, { limit: 2 })).toEqual(["o-1", "o-2"]);
-  expect(await provider.askedSince(began, { after: "o-2", limit: 2 })).toEqual(["o-3"]);
-  expect(await provider.askedSince(Date.now() + 1_000, { limit: 2 })).toEqual([]);
+  expect(await provider.askedSince(began, { limit: 2 })).toEqual({
+    payments: [{ orderId: "o-1" }, { orderId: "o-2" }],
+    after: "o-2",
+  });
+  expect(await provider.askedSince(began, { after: "o-2", limit: 2 })).toEqual({
+    payments: [{ orderId: "o-3" }],
+  });
+  expect(await provider.askedSince(Date.now() + 1_000, { limit: 2 })).toEqual({ payments: [] });
   expect(await provider.statement("o-4")).toBeUndefined();
 });
 

@@ -144,7 +144,9 @@ export function testProvider(path: string, tokens: Record<string, Behaviour> = {
     },
 
     async askedSince(since, { after = "", limit }) {
-      return askedSince.all(since, after, limit).map(({ payment }) => payment as string);
+      const names = askedSince.all(since, after, limit).map(({ payment }) => payment as string);
+      const payments = names.map((orderId) => ({ orderId }));
+      return names.length === limit ? { payments, after: names.at(-1) } : { payments };
     },
 
     async statement(orderId) {

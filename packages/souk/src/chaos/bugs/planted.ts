@@ -297,7 +297,7 @@ export const bugs: Bug[] = [
     edits: [
       {
         file: "services/payments/providers/provider.ts",
-        find: "provider.void({ key: `${orderId}:void`, orderId }, signal),",
+        find: "provider.void({ key: `${orderId}:void`, orderId, reference }, signal),",
         replace: `(void signal, Promise.resolve("voided" as const)),`,
       },
     ],

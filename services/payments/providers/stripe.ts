@@ -1,0 +1,284 @@
+import type Stripe from "stripe";
+import type { Dispute, Money } from "../payment.ts";
+import type { Statement } from "../reconcile.ts";
+import type { Provider } from "./provider.ts";
+import { declineOf, explained, isOutOfStep, refusalOf, wordFor } from "./stripe-errors.ts";
+import { fromStripe, toStripe, Unpayable } from "./stripe-money.ts";
+
+type Intent = Stripe.PaymentIntent;
+
+/** Stripe's own limit of a page. */
+const mostAtOnce = 100;
+/** What happens to a payment of ours and is told of as an event; Stripe keeps events for 30 days. */
+const happenings = [
+  "payment_intent.created",
+  "payment_intent.amount_capturable_updated",
+  "payment_intent.succeeded",
+  "payment_intent.canceled",
+  "charge.refunded",
+];
+
+/**
+ * Payments through Stripe: a payment is a PaymentIntent, authorised by its confirmation and captured by hand. The
+ * intent is made first, unconfirmed; once its id is on our disk every further call is about that one intent, and its
+ * state says what is so. Nothing therefore rests on how long Stripe remembers an idempotency key.
+ * @param client Stripe's library
+ * @param shop whose payments these are, where several share an account
+ */
+export function stripeProvider(client: () => Promise<Stripe>, shop: string): Required<Provider> {
+  /** Runs calls of Stripe's, with errors that say what to do. */
+  async function at<T>(work: (stripe: Stripe) => Promise<T>): Promise<T> {
+    try {
+      return await work(await client());
+    } catch (error) {
+      throw explained(error);
+    }
+  }
+
+  const look = (id: string): Promise<Intent> => at((stripe) => stripe.paymentIntents.retrieve(id));
+
+  /** The answer to a call, or the intent as it is when the call came too late or was answered before. */
+  async function current(
+    id: string,
+    call: (stripe: Stripe) => Promise<Stripe.Response<Intent>>,
+  ): Promise<Intent> {
+    try {
+      const intent = await at(call);
+      // What is repeated is what was so then.
+      return intent.lastResponse.headers["idempotent-replayed"] === "true" ? await look(id) : intent;
+    } catch (error) {
+      if (isOutOfStep(error)) return look(id);
+      throw error;
+    }
+  }
+
+  const refundsOf = (id: string): Promise<Stripe.Refund[]> =>
+    at(async (stripe) => {
+      const all: Stripe.Refund[] = [];
+      for await (const refund of stripe.refunds.list({ payment_intent: id, limit: mostAtOnce }))
+        all.push(refund);
+      return all.filter(({ status }) => status !== "failed" && status !== "canceled");
+    });
+
+  return {
+    async open({ key, orderId, amount: asked }) {
+      try {
+        const intent = await at((stripe) =>
+          stripe.paymentIntents.create(
+            {
+              ...toStripe(asked),
+              capture_method: "manual",
+              allowed_payment_method_types: ["card"],
+              metadata: { orderId, shop },
+            },
+            { idempotencyKey: key },
+          ),
+        );
+        return { reference: intent.id };
+      } catch (error) {
+        const refused = error instanceof Unpayable ? "amount_not_payable" : refusalOf(error);
+        if (refused !== undefined) return { declined: refused };
+        throw error;
+      }
+    },
+
+    async authorise({ key, reference, token }) {
+      const id = named(reference);
+      try {
+        const intent = await current(id, (stripe) =>
+          stripe.paymentIntents.confirm(
+            id,
+            // The customer is not there to be asked anything: a card that wants to ask is declined.
+            { ...methodOf(token), error_on_requires_action: true },
+            { idempotencyKey: key },
+          ),
+        );
+        switch (intent.status) {
+          case "requires_capture":
+          case "succeeded":
+            return "approved";
+          case "canceled":
+            return "voided";
+          case "requires_payment_method":
+            return { declined: declineIn(intent) };
+          case "requires_action":
+          case "requires_confirmation":
+            return { declined: "authentication_required" };
+          default:
+            throw new Error(`Stripe has not decided yet: ${id} is ${intent.status}`);
+        }
+      } catch (error) {
+        const declined = declineOf(error) ?? refusalOf(error);
+        if (declined !== undefined) return { declined };
+        throw error;
+      }
+    },
+
+    async capture({ key, reference, amount }) {
+      const id = named(reference);
+      const intent = await current(id, (stripe) =>
+        stripe.paymentIntents.capture(
+          id,
+          { amount_to_capture: toStripe(amount).amount },
+          { idempotencyKey: key },
+        ),
+      );
+      if (intent.status === "succeeded") return "captured";
+      // Also by Stripe itself, when it was held for longer than the card allows.
+      if (intent.status === "canceled") return "voided";
+      throw new Error(`Stripe did not capture ${id}: it is ${intent.status}`);
+    },
+
+    async void({ key, reference }) {
+      const id = named(reference);
+      const intent = await current(id, (stripe) =>
+        stripe.paymentIntents.cancel(id, {}, { idempotencyKey: key }),
+      );
+      if (intent.status === "canceled") return "voided";
+      if (intent.status === "succeeded") return "captured";
+      throw new Error(`Stripe did not cancel ${id}: it is ${intent.status}`);
+    },
+
+    async refund({ key, reference, amount: asked }) {
+      const id = named(reference);
+      const before = await refundsOf(id);
+      const same = before.find(({ metadata }) => metadata?.key === key);
+      if (same) return stands(same);
+      const intent = await look(id);
+      const wanted = toStripe(asked).amount;
+      const left = intent.amount_received - sum(before);
+      // Somebody gave it back on Stripe's own pages: the customer has it.
+      if (left <= 0) return asked.amount;
+      const amount = Math.min(wanted, left);
+      const refund = await at((stripe) =>
+        stripe.refunds.create(
+          {
+            payment_intent: id,
+            amount,
+            metadata: { key, orderId: intent.metadata.orderId ?? "", covers: String(wanted) },
+          },
+          { idempotencyKey: `${key}:${amount}` },
+        ),
+      );
+      if (refund.status === "failed" || refund.status === "canceled")
+        throw new Error(`Stripe could not refund ${id}: ${refund.failure_reason ?? refund.status}`);
+      return stands(refund);
+    },
+
+    async askedSince(since, { after = "intents:", limit }) {
+      const [kind = "", last] = after.split(":");
+      const page = {
+        created: { gte: Math.floor(since / 1000) },
+        limit: Math.min(limit, mostAtOnce),
+        ...(last ? { starting_after: last } : {}),
+      };
+      const found = await at(async (stripe) => {
+        if (kind === "intents") {
+          const { data, has_more: more } = await stripe.paymentIntents.list(page);
+          return { more, last: data.at(-1)?.id, about: data.map(subject) };
+        }
+        const { data, has_more: more } = await stripe.events.list({ ...page, types: happenings });
+        return { more, last: data.at(-1)?.id, about: data.map((event) => subject(event.data.object)) };
+      });
+      const payments = found.about.flatMap(({ reference, metadata }) =>
+        reference && metadata?.orderId && metadata.shop === shop
+          ? [{ orderId: metadata.orderId, reference }]
+          : [],
+      );
+      if (found.more) return { payments, after: `${kind}:${found.last}` };
+      return kind === "intents" ? { payments, after: "events:" } : { payments };
+    },
+
+    async statement(orderId, reference) {
+      if (reference === undefined) return undefined;
+      const intent = await at((stripe) =>
+        stripe.paymentIntents.retrieve(reference, { expand: ["latest_charge"] }),
+      );
+      if (intent.metadata.orderId !== orderId) return undefined;
+      const refunds = intent.amount_received > 0 ? await refundsOf(reference) : [];
+      const money = (amount: number): Money => fromStripe(amount, intent.currency);
+      const { latest_charge: charge } = intent;
+      const disputed = typeof charge === "object" && charge?.disputed;
+      return {
+        reference,
+        total: money(intent.amount),
+        state: stateOf(intent),
+        refunds: refunds
+          .filter(({ metadata }) => metadata?.key)
+          .map((refund) => ({
+            number: Number(refund.metadata?.key?.split(":").at(-1)),
+            amount: stands(refund),
+          }))
+          .sort((a, b) => a.number - b.number),
+        refunded: money(sum(refunds)).amount,
+        disputes: disputed ? await at((stripe) => disputesOf(stripe, reference)) : [],
+      };
+    },
+
+    async orderOf(reference) {
+      return (await look(reference)).metadata.orderId;
+    },
+  };
+}
+
+/** @throws {Error} for a payment that Stripe was never told of */
+function named(reference: string | undefined): string {
+  if (reference === undefined) throw new Error("The payment has no PaymentIntent");
+  return reference;
+}
+
+/** What a client may send as its token; each comes from Stripe's own form, and none is a card. */
+function methodOf(token: string): Stripe.PaymentIntentConfirmParams {
+  if (token.startsWith("ctoken_")) return { confirmation_token: token };
+  return { payment_method: token };
+}
+
+const declineIn = ({ last_payment_error: error }: Intent): string =>
+  wordFor(error?.decline_code || error?.code);
+
+function stateOf({ status }: Intent): Statement["state"] {
+  switch (status) {
+    case "succeeded":
+      return "captured";
+    case "canceled":
+      return "voided";
+    // Made and not confirmed, or declined: nothing is held, and nobody but us can confirm it.
+    case "requires_payment_method":
+      return "declined";
+    default:
+      return "open";
+  }
+}
+
+const sum = (refunds: Stripe.Refund[]): number => refunds.reduce((all, { amount }) => all + amount, 0);
+
+/** What went back under a refund's key: with what others had given back already, where too little was left. */
+const stands = ({ amount, currency, metadata }: Stripe.Refund): number =>
+  fromStripe(Number(metadata?.covers ?? amount), currency).amount;
+
+async function disputesOf(stripe: Stripe, reference: string): Promise<Dispute[]> {
+  const { data } = await stripe.disputes.list({ payment_intent: reference, limit: mostAtOnce });
+  return data.map(({ id, status, reason, amount, currency }) => ({
+    reference: id,
+    status,
+    reason,
+    amount: fromStripe(amount, currency).amount,
+  }));
+}
+
+/** The payment that an object is, or belongs to. */
+function subject(object: unknown): { reference: string | undefined; metadata: Stripe.Metadata | undefined } {
+  const {
+    object: kind,
+    id,
+    payment_intent: of,
+    metadata,
+  } = object as {
+    object: string;
+    id: string;
+    payment_intent?: string | { id: string } | null;
+    metadata?: Stripe.Metadata;
+  };
+  const reference = kind === "payment_intent" ? id : typeof of === "object" ? of?.id : of;
+  return { reference, metadata };
+}

@@ -1,0 +1,366 @@
+import { createHmac } from "node:crypto";
+import { type Fields, fields, flat } from "./form.ts";
+
+// A Stripe with a memory, for tests: PaymentIntents captured by hand, refunds, disputes, events and idempotency keys, as
+// https://docs.stripe.com/api documents them. (stripe-mock checks what is sent to it, and remembers nothing.)
+
+export interface Intent {
+  id: string;
+  object: "payment_intent";
+  amount: number;
+  amount_capturable: number;
+  amount_received: number;
+  currency: string;
+  status: "requires_payment_method" | "requires_capture" | "succeeded" | "canceled";
+  metadata: Record<string, string>;
+  last_payment_error: { type: string; code: string; decline_code?: string } | null;
+  latest_charge: string | null;
+  created: number;
+}
+
+interface Refund {
+  id: string;
+  object: "refund";
+  payment_intent: string;
+  amount: number;
+  currency: string;
+  status: string;
+  metadata: Record<string, string>;
+  created: number;
+}
+
+export interface Event {
+  id: string;
+  object: "event";
+  type: string;
+  created: number;
+  data: { object: Record<string, unknown> };
+}
+
+/** How a payment method is answered; one that is not here does not exist. */
+const methods: Record<string, string> = {
+  pm_card_visa: "approved",
+  pm_card_chargeDeclined: "generic_decline",
+  pm_card_chargeDeclinedInsufficientFunds: "insufficient_funds",
+  pm_card_chargeDeclinedLostCard: "lost_card",
+  pm_card_authenticationRequired: "authentication_required",
+};
+
+/** Stripe forgets an idempotency key after a day. */
+const remembers = 24 * 60 * 60_000;
+
+class Refused extends Error {
+  readonly status: number;
+  readonly error: Record<string, unknown>;
+  constructor(status: number, error: Record<string, unknown>) {
+    super(String(error.code ?? error.type));
+    this.status = status;
+    this.error = error;
+  }
+}
+
+const invalid = (code: string, more: Record<string, unknown> = {}): Refused =>
+  new Refused(400, { type: "invalid_request_error", code, message: code, ...more });
+
+export interface Call {
+  method: string;
+  path: string;
+  key: string | null;
+}
+
+export interface FakeStripe {
+  /** Answers a request; what `interfere` throws is a connection that breaks. */
+  fetch(request: Request): Promise<Response>;
+  /** Called before a request is carried out, and after; its answer is given in the place of Stripe's. */
+  interfere?: (when: "before" | "after", call: Call) => Response | undefined | Promise<Response | undefined>;
+  /** Milliseconds since the epoch. */
+  now(): number;
+  /** Moves its clock. */
+  later(ms: number): void;
+  readonly calls: Call[];
+  readonly events: Event[];
+  intents(orderId?: string): (Intent & { refunded: number })[];
+  /** Gives money back as somebody does on Stripe's own pages. */
+  refundByHand(orderId: string, amount: number): void;
+  /** A customer's bank asks for the money back, or goes on with that. */
+  dispute(orderId: string, status: string): void;
+  /** The holder's bank lets go of what is held for too long. */
+  expire(orderId: string): void;
+}
+
+export function fakeStripe({ apiKey = "sk_test_souk" } = {}): FakeStripe {
+  const intents = new Map<string, Intent>();
+  const refunds = new Map<string, Refund>();
+  const disputes = new Map<string, Record<string, unknown> & { payment_intent: string }>();
+  const answers = new Map<string, { request: string; at: number; status: number; body: string }>();
+  const underWay = new Set<string>();
+  let skew = 0;
+  let made = 0;
+  const now = () => Date.now() + skew;
+  const seconds = () => Math.floor(now() / 1000);
+  // In an order that an id shows, as pages are asked for by it.
+  const id = (prefix: string) => `${prefix}_${String(++made).padStart(8, "0")}`;
+
+  const happened = (type: string, object: object): void => {
+    const data = { object: structuredClone(object) as Record<string, unknown> };
+    fake.events.push({ id: id("evt"), object: "event", type, created: seconds(), data });
+  };
+  const refundsOf = (intent: string) => [...refunds.values()].filter((one) => one.payment_intent === intent);
+  const sum = (all: Refund[]) =>
+    all.filter(({ status }) => status === "succeeded").reduce((total, { amount }) => total + amount, 0);
+  const chargeOf = (intent: Intent) => ({
+    id: intent.latest_charge,
+    object: "charge",
+    payment_intent: intent.id,
+    metadata: intent.metadata,
+    amount_refunded: sum(refundsOf(intent.id)),
+    disputed: [...disputes.values()].some((one) => one.payment_intent === intent.id),
+  });
+  const found = (name: string): Intent => {
+    const intent = intents.get(name);
+    if (intent) return intent;
+    throw new Refused(404, { type: "invalid_request_error", code: "resource_missing", param: "intent" });
+  };
+  const of = (orderId: string): Intent => {
+    const held = [...intents.values()].find((one) => one.metadata.orderId === orderId && one.latest_charge);
+    if (!held) throw new Error(`nothing was paid for ${orderId}`);
+    return held;
+  };
+  const must = (intent: Intent, ...states: Intent["status"][]): void => {
+    if (!states.includes(intent.status))
+      throw invalid("payment_intent_unexpected_state", { payment_intent: intent });
+  };
+  const seen = (intent: Intent, expand: unknown) =>
+    Array.isArray(expand) && expand.includes("latest_charge") && intent.latest_charge
+      ? { ...intent, latest_charge: chargeOf(intent) }
+      : intent;
+
+  function create({ amount, currency, metadata, capture_method: capture }: Fields): Intent {
+    if (!/^\d+$/.test(String(amount)) || !/^[a-z]{3}$/.test(String(currency)))
+      throw invalid("parameter_invalid_integer", { param: "amount" });
+    if (Number(amount) < 30) throw invalid("amount_too_small");
+    if (Number(amount) > 99_999_999) throw invalid("amount_too_large");
+    if (capture !== "manual") throw new Error("this Stripe knows capture by hand only");
+    const intent: Intent = {
+      id: id("pi"),
+      object: "payment_intent",
+      amount: Number(amount),
+      amount_capturable: 0,
+      amount_received: 0,
+      currency: String(currency),
+      status: "requires_payment_method",
+      metadata: (metadata ?? {}) as Record<string, string>,
+      last_payment_error: null,
+      latest_charge: null,
+      created: seconds(),
+    };
+    intents.set(intent.id, intent);
+    happened("payment_intent.created", intent);
+    return intent;
+  }
+
+  function confirm(intent: Intent, { payment_method: method }: Fields): Intent {
+    must(intent, "requires_payment_method");
+    const answer = methods[String(method)];
+    if (answer === undefined) throw invalid("resource_missing", { param: "payment_method" });
+    if (answer !== "approved") {
+      const code = answer === "authentication_required" ? answer : "card_declined";
+      intent.last_payment_error = { type: "card_error", code, decline_code: answer };
+      happened("payment_intent.payment_failed", intent);
+      throw new Refused(402, { ...intent.last_payment_error, payment_intent: { ...intent } });
+    }
+    intent.status = "requires_capture";
+    intent.amount_capturable = intent.amount;
+    intent.latest_charge = id("ch");
+    happened("payment_intent.amount_capturable_updated", intent);
+    return intent;
+  }
+
+  function capture(
+    intent: Intent,
+    { amount_to_capture: asked = String(intent.amount_capturable) }: Fields,
+  ): Intent {
+    must(intent, "requires_capture");
+    if (Number(asked) > intent.amount_capturable) throw invalid("amount_too_large");
+    intent.status = "succeeded";
+    intent.amount_received = Number(asked);
+    intent.amount_capturable = 0;
+    happened("payment_intent.succeeded", intent);
+    return intent;
+  }
+
+  function cancel(intent: Intent): Intent {
+    must(intent, "requires_payment_method", "requires_capture");
+    intent.status = "canceled";
+    intent.amount_capturable = 0;
+    happened("payment_intent.canceled", intent);
+    return intent;
+  }
+
+  function refund({ payment_intent: of, amount: asked, metadata = {} }: Fields): Refund {
+    const intent = found(String(of));
+    must(intent, "succeeded");
+    const left = intent.amount_received - sum(refundsOf(intent.id));
+    if (left === 0) throw invalid("charge_already_refunded");
+    const amount = Number(asked ?? left);
+    if (!(amount > 0 && amount <= left)) throw invalid("parameter_invalid_integer", { param: "amount" });
+    const made: Refund = {
+      id: id("re"),
+      object: "refund",
+      payment_intent: intent.id,
+      amount,
+      currency: intent.currency,
+      status: "succeeded",
+      metadata: metadata as Record<string, string>,
+      created: seconds(),
+    };
+    refunds.set(made.id, made);
+    happened("charge.refunded", chargeOf(intent));
+    return made;
+  }
+
+  /** Newest first, as Stripe lists. */
+  function page<T extends { id: string; created?: unknown }>(all: T[], asked: Fields) {
+    const { limit = "10", starting_after: after, created } = asked;
+    const since = Number((created as Fields | undefined)?.gte ?? 0);
+    const wanted = all
+      .filter((one) => Number(one.created ?? 0) >= since)
+      .reverse()
+      .filter((one) => after === undefined || one.id < String(after));
+    return { object: "list", data: wanted.slice(0, Number(limit)), has_more: wanted.length > Number(limit) };
+  }
+
+  function carryOut(method: string, path: string, asked: Fields): object {
+    const [, kind, name = "", action] = /^\/v1\/(\w+)(?:\/(\w+))?(?:\/(\w+))?$/.exec(path) ?? [];
+    const wanted = `${method} ${kind}${name ? "/…" : ""}${action ? `/${action}` : ""}`;
+    switch (wanted) {
+      case "POST payment_intents":
+        return create(asked);
+      case "GET payment_intents":
+        return page([...intents.values()], asked);
+      case "GET payment_intents/…":
+        return seen(found(name), asked.expand);
+      case "POST payment_intents/…/confirm":
+        return confirm(found(name), asked);
+      case "POST payment_intents/…/capture":
+        return capture(found(name), asked);
+      case "POST payment_intents/…/cancel":
+        return cancel(found(name));
+      case "POST refunds":
+        return refund(asked);
+      case "GET refunds":
+        return page(refundsOf(String(asked.payment_intent)), asked);
+      case "GET disputes":
+        return page(
+          [...disputes.values()].filter((one) => one.payment_intent === asked.payment_intent) as never[],
+          asked,
+        );
+      case "GET events": {
+        const types = (asked.types ?? []) as string[];
+        return page(
+          fake.events.filter(({ type }) => types.length === 0 || types.includes(type)),
+          asked,
+        );
+      }
+      default:
+        throw new Refused(404, { type: "invalid_request_error", message: `${wanted} is not known here` });
+    }
+  }
+
+  /** @returns the answer; a POST with a key is carried out once, as long as the key is remembered */
+  function answer(method: string, path: string, body: string, key: string | null): Response {
+    const asked = fields(body);
+    const request = `${method} ${path} ${flat(body)}`;
+    const before = key === null ? undefined : answers.get(key);
+    if (before && before.at + remembers > now()) {
+      if (before.request !== request)
+        return json(400, { error: { type: "idempotency_error", message: "Keys for idempotent requests…" } });
+      return json(before.status, before.body, { "idempotent-replayed": "true" });
+    }
+    let [status, given]: [number, unknown] = [200, undefined];
+    try {
+      given = carryOut(method, path, asked);
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      [status, given] = [error.status, { error: error.error }];
+    }
+    const text = JSON.stringify(given);
+    if (key !== null && method === "POST") answers.set(key, { request, at: now(), status, body: text });
+    return json(status, text);
+  }
+
+  const fake: FakeStripe = {
+    calls: [],
+    events: [],
+    now,
+    later(ms) {
+      skew += ms;
+    },
+    async fetch(request) {
+      const { pathname, search } = new URL(request.url);
+      const { method } = request;
+      const body = method === "GET" ? search.slice(1) : await request.text();
+      const key = request.headers.get("idempotency-key");
+      const call = { method, path: pathname, key };
+      if (request.headers.get("authorization") !== `Bearer ${apiKey}`)
+        return json(401, { error: { type: "invalid_request_error", message: "Invalid API Key provided" } });
+      if (key !== null && underWay.has(key))
+        return json(409, { error: { type: "invalid_request_error", code: "idempotency_key_in_use" } });
+      if (key !== null) underWay.add(key);
+      try {
+        fake.calls.push(call);
+        const instead = await fake.interfere?.("before", call);
+        if (instead) return instead;
+        const done = answer(method, pathname, body, key);
+        return (await fake.interfere?.("after", call)) ?? done;
+      } finally {
+        if (key !== null) underWay.delete(key);
+      }
+    },
+    intents: (orderId) =>
+      [...intents.values()]
+        .filter((one) => orderId === undefined || one.metadata.orderId === orderId)
+        .map((one) => ({ ...one, refunded: sum(refundsOf(one.id)) })),
+    refundByHand: (orderId, amount) =>
+      void refund({ payment_intent: of(orderId).id, amount: String(amount) }),
+    dispute(orderId, status) {
+      const { id: payment_intent, amount, currency, latest_charge: charge } = of(orderId);
+      const known = [...disputes.values()].find((one) => one.payment_intent === payment_intent);
+      const name = String(known?.id ?? id("du"));
+      const dispute = {
+        ...{ id: name, object: "dispute", payment_intent, charge, amount, currency },
+        ...{ reason: "fraudulent", status, created: seconds(), metadata: {} },
+      };
+      disputes.set(name, dispute);
+      happened(known ? "charge.dispute.updated" : "charge.dispute.created", dispute);
+    },
+    expire: (orderId) => void cancel(of(orderId)),
+  };
+  return fake;
+}
+
+const json = (status: number, body: unknown, headers: Record<string, string> = {}): Response =>
+  new Response(typeof body === "string" ? body : JSON.stringify(body), {
+    status,
+    headers: { "content-type": "application/json", "request-id": "req_test", ...headers },
+  });
+
+/** A webhook as Stripe sends it: signed over its time and its very bytes (https://docs.stripe.com/webhooks/signature). */
+export function signed(
+  event: unknown,
+  secrets: string | string[],
+  at = Date.now(),
+): { body: string; headers: Record<string, string> } {
+  const body = JSON.stringify(event, null, 2);
+  const t = Math.floor(at / 1000);
+  const signatures = [secrets]
+    .flat()
+    .map((secret) => `v1=${createHmac("sha256", secret).update(`${t}.${body}`).digest("hex")}`);
+  return {
+    body,
+    headers: {
+      "content-type": "application/json; charset=utf-8",
+      "stripe-signature": [`t=${t}`, ...signatures].join(","),
+    },
+  };
+}
