@@ -37,6 +37,7 @@ describe("who may import what", () => {
     ["services/orders/contracts.ts", 'import { db } from "./store.ts";', "schemas of what it publishes"],
     ["services/orders/service.ts", 'import { Hono } from "hono";', "wires the other rooms"],
     ["services/orders/store.ts", 'import { Hono } from "hono";', "loads and saves"],
+    ["services/orders/store.ts", 'import { ada } from "./users.fixture.ts";', "fixtures are for tests"],
     ["services/orders/routes.ts", "const url = process.env.DATABASE_URL;", "reads the environment"],
     [
       "packages/chassis/src/x.ts",

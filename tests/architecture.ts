@@ -125,7 +125,7 @@ export function importsOf(code: string): Import[] {
 /** Everything in the tree that the rules do not allow. Paths are relative to the repository's root. */
 export function violations(files: ReadonlyMap<string, string>): Violation[] {
   return [...files].flatMap(([file, code]) => {
-    if (!file.endsWith(".ts") || file.endsWith(".test.ts") || file.endsWith(".d.ts")) return [];
+    if (!file.endsWith(".ts") || /\.(test|fixture|d)\.ts$/.test(file)) return [];
     if (file.startsWith("services/")) return inService(file, code);
     if (file.startsWith("packages/")) return inPackage(file, code);
     return [];
@@ -142,6 +142,7 @@ function inService(file: string, code: string): Violation[] {
     }
     if (from.startsWith("@souk/"))
       found.push({ file, rule: `a service shares no code with another: ${from}` });
+    if (from.endsWith(".fixture.ts")) found.push({ file, rule: `fixtures are for tests: ${from}` });
   }
   const adapter = Object.entries(adapters).find(([prefix]) => `${name}/${within}`.startsWith(prefix))?.[1];
   const room = rooms[within];
