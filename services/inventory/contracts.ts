@@ -51,6 +51,13 @@ export const StockAdjusted = event(
   }),
 );
 
+/** While ten or fewer are left, how many; `plenty` once there are more again. Of the rest nobody hears. */
+export const StockAvailability = event(
+  "inventory",
+  "stock.availability",
+  v.object({ sku, available: whole, plenty: v.boolean(), version: whole }),
+);
+
 const lines = [{ sku: "85123A", quantity: 6 }];
 
 /** Everything published here, each with an example that consumers check themselves against. */
@@ -62,6 +69,7 @@ export const publishes = [
     type: StockAdjusted,
     example: { sku: "85123A", onHand: 100, reserved: 6, available: 94, version: 3 },
   },
+  { type: StockAvailability, example: { sku: "85123A", available: 3, plenty: false, version: 4 } },
 ];
 
 // ── Read from others: only the fields that matter here ──────────────────────────────────────────────────────

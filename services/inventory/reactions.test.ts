@@ -28,7 +28,8 @@ const jobsLeft = async () => {
   const metrics = await (await shop.request("/metrics")).text();
   return Number(/^souk_jobs_pending.* (\d+)$/m.exec(metrics)?.[1]);
 };
-const ofOrders = async () => (await told()).filter(({ type }) => type !== "stock.adjusted");
+const ofOrders = async () =>
+  (await told()).filter(({ type }) => type !== "stock.adjusted" && type !== "stock.availability");
 
 /** Looks after every turn of the event loop until there is an answer. */
 async function until<T>(look: () => Promise<T | undefined>): Promise<T> {
@@ -326,10 +327,48 @@ describe("an order that is ahead of its product", () => {
     await stocked("A", 10);
     clock += 200;
     await placed("o-2", line("A", 1));
+    // Also the look at how few there are now.
+    clock += 1_000;
     await until(async () => ((await jobsLeft()) === 0 ? true : undefined));
     expect((await ofOrders()).map(({ type, subject }) => [subject, type])).toEqual([
       ["o-1", "stock.released"],
       ["o-2", "stock.reserved"],
     ]);
+  });
+});
+
+describe("the others hear of what is scarce", () => {
+  const scarce = async () =>
+    (await told()).flatMap(({ type, data }) => (type === "stock.availability" ? [data] : []));
+  const quiet = () => until(async () => ((await jobsLeft()) === 0 ? true : undefined));
+
+  test("once for all that happened in a while, to the piece, and when there is plenty again", async () => {
+    await stocked("A", 12);
+    await placed("o-1", line("A", 1));
+    await placed("o-2", line("A", 4));
+    clock += 500;
+    await quiet();
+    expect(await scarce()).toMatchObject([{ sku: "A", available: 7, plenty: false }]);
+    await aborting("o-1");
+    clock += 500;
+    await quiet();
+    await stocked("A", 40);
+    clock += 500;
+    await quiet();
+    expect((await scarce()).slice(1)).toMatchObject([
+      { sku: "A", available: 8, plenty: false },
+      { sku: "A", available: 36, plenty: true },
+    ]);
+    const versions = (await scarce()).map((data) => (data as { version: number }).version);
+    expect(versions).toEqual([...versions].sort((a, b) => a - b));
+  });
+
+  test("a new product with nothing on hand is sold out; one with plenty is not worth a word", async () => {
+    await shop.deliver(ProductCreated, { sku: "A", kind: "physical" });
+    await stocked("B", 5_000);
+    await placed("o-1", line("B", 3));
+    clock += 500;
+    await quiet();
+    expect(await scarce()).toMatchObject([{ sku: "A", available: 0, plenty: false }]);
   });
 });

@@ -10,8 +10,8 @@ import {
   ProductUpdated,
 } from "./contracts.ts";
 import { decideRelease, decideReserve, physical, type Wanted } from "./reservation.ts";
-import { count, list } from "./stock.ts";
-import { reserveJob, type Store } from "./store.ts";
+import { available, count, farFromFew, type Level, list, tell } from "./stock.ts";
+import { reserveJob, type Store, tellJob } from "./store.ts";
 
 type Got = Received<Store>;
 
@@ -27,6 +27,10 @@ export const reactions = [
 
 export const jobs: Record<string, JobHandler<Store>> = {
   [reserveJob]: (job, kit) => reserve(v.parse(Deferred, job.data), kit),
+  [tellJob]: async ({ key }, { store }) => {
+    const level = await store.level(key);
+    return level && store.adjust(level, tell(level)).change;
+  },
 };
 
 async function reserve(wanted: Wanted, { store, now }: Pick<Kit<Store>, "store" | "now">): Promise<Change> {
@@ -34,17 +38,34 @@ async function reserve(wanted: Wanted, { store, now }: Pick<Kit<Store>, "store" 
     store.reservation(wanted.orderId),
     store.levels(physical(wanted.lines).map(({ sku }) => sku)),
   ]);
-  return store.change(reservation, decideReserve(reservation, levels, wanted, now()));
+  const decided = decideReserve(reservation, levels, wanted, now());
+  const change = store.change(reservation, decided);
+  const taken = decided.flatMap((event) => (event.type === "reserved" ? event.lines : []));
+  const near = taken.filter(({ sku, quantity }) => available(levels.get(sku)) - quantity <= farFromFew);
+  return withJobs(change, store.tellSoon(skusOf(near), now()));
 }
 
-async function release(orderId: string, { store }: Got): Promise<Change> {
+async function release(orderId: string, { store, now }: Got): Promise<Change> {
   const reservation = await store.reservation(orderId);
-  return store.change(reservation, decideRelease(reservation, orderId));
+  const decided = decideRelease(reservation, orderId);
+  const given = decided.flatMap((event) => (event.type === "released" ? event.lines : []));
+  return withJobs(store.change(reservation, decided), store.tellSoon(skusOf(given), now()));
 }
+
+const skusOf = (lines: { sku: string }[]): string[] => lines.map(({ sku }) => sku);
+
+const withJobs = (change: Change, jobs: NonNullable<Change["jobs"]>): Change =>
+  jobs.length === 0 ? change : { ...change, jobs: [...(change.jobs ?? []), ...jobs] };
+
+/** Nobody has to look when there were enough before, and are now. */
+const mayHaveToTell = (level: Level | undefined): level is Level =>
+  level !== undefined && (level.told !== null || available(level) <= farFromFew);
 
 async function listed(product: { sku: string; kind: "physical" | "service" }, { store, now }: Got) {
-  const level = await store.level(product.sku);
-  return store.adjust(level, list(level, { ...product, at: now() })).change;
+  const before = await store.level(product.sku);
+  const { level, change } = store.adjust(before, list(before, { ...product, at: now() }));
+  const isNew = before === undefined && level !== undefined;
+  return isNew ? withJobs(change, store.tellSoon([product.sku], now())) : change;
 }
 
 async function counted({ sku, onHand }: { sku: string; onHand: number }, { store, now, at, log }: Got) {
@@ -56,5 +77,5 @@ async function counted({ sku, onHand }: { sku: string; onHand: number }, { store
       "less was counted than is reserved: kept what is reserved",
     );
   }
-  return change;
+  return change.writes && mayHaveToTell(level) ? withJobs(change, store.tellSoon([sku], now())) : change;
 }

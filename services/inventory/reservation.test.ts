@@ -21,6 +21,7 @@ const level = (sku: string, onHand: number, reserved = 0): Level => ({
   version: 5,
   madeAt: 0,
   countedAt: 0,
+  told: null,
 });
 const given = (...levels: Level[]) => new Map(levels.map((each) => [each.sku, each]));
 const line = (sku: string, quantity: number, kind: "physical" | "service" = "physical") => ({
@@ -81,7 +82,15 @@ describe("an order comes", () => {
 });
 
 describe("an order is ahead of what the catalog says of its products", () => {
-  const fresh: Level = { sku: "A", onHand: 0, reserved: 0, version: 1, madeAt: now - 1_999, countedAt: null };
+  const fresh: Level = {
+    sku: "A",
+    onHand: 0,
+    reserved: 0,
+    version: 1,
+    madeAt: now - 1_999,
+    countedAt: null,
+    told: null,
+  };
 
   test("it waits for a product that is not known yet", () => {
     const [event] = decideReserve(undefined, given(), order(line("A", 1)), now);

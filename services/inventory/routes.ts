@@ -62,13 +62,19 @@ export const routes = router<Store>()
     body(NewLevel),
     async (c) => {
       const { onHand } = c.req.valid("json");
-      const { store } = c.var.kit;
+      const { store, now } = c.var.kit;
       return transact(c, async () => {
         const before = found(await store.level(c.req.param("sku")));
         requireMatch(c, before.version);
         const { level, change } = store.adjust(before, accepted(set(before, onHand)));
         const after = found(level);
-        return { change, status: 200, body: staffView(after), headers: { etag: etag(after.version) } };
+        const jobs = change.writes ? store.tellSoon([after.sku], now()) : [];
+        return {
+          change: { ...change, jobs },
+          status: 200,
+          body: staffView(after),
+          headers: { etag: etag(after.version) },
+        };
       });
     },
   );

@@ -1,7 +1,15 @@
 import { describe, expect, test } from "bun:test";
-import { available, count, evolve, type Level, list, type StockEvent, set } from "./stock.ts";
+import { available, count, evolve, type Level, list, type StockEvent, set, tell } from "./stock.ts";
 
-const level: Level = { sku: "85123A", onHand: 10, reserved: 4, version: 7, madeAt: 1_000, countedAt: 2_000 };
+const level: Level = {
+  sku: "85123A",
+  onHand: 10,
+  reserved: 4,
+  version: 7,
+  madeAt: 1_000,
+  countedAt: 2_000,
+  told: null,
+};
 const after = (before: Level | undefined, events: StockEvent[]) =>
   events.reduce<Level | undefined>(evolve, before);
 
@@ -86,4 +94,25 @@ test("an adjustment of nothing is a mistake", () => {
   expect(() => evolve(undefined, { type: "adjusted", sku: "85123A", onHand: 1 })).toThrow(
     "before it was listed",
   );
+});
+
+describe("the others hear how few there are", () => {
+  const left = (onHand: number, told: number | null): Level => ({ ...level, onHand, reserved: 0, told });
+
+  test.each([
+    [11, null, []],
+    [10, null, [{ type: "told", sku: "85123A", few: 10 }]],
+    [10, 10, []],
+    [9, 10, [{ type: "told", sku: "85123A", few: 9 }]],
+    [0, 3, [{ type: "told", sku: "85123A", few: 0 }]],
+    [11, 0, [{ type: "told", sku: "85123A", few: null }]],
+  ] as [number, number | null, StockEvent[]][])("%d left, told %p", (onHand, told, expected) => {
+    const events = tell(left(onHand, told));
+    expect(events).toEqual(expected);
+    // Who was told is not told again, and a level is as it was but for that.
+    const knowing = after(left(onHand, told), events);
+    if (knowing === undefined) throw new Error("a level stays");
+    expect(tell(knowing)).toEqual([]);
+    expect({ ...knowing, told }).toEqual(left(onHand, told));
+  });
 });

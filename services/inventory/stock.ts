@@ -13,12 +13,16 @@ export interface Level {
   madeAt: number;
   /** When the catalog's last count that was taken over was made; null while there was none. */
   countedAt: number | null;
+  /** How few there are, as the others were told; null while they believe that there is plenty. */
+  told: number | null;
 }
 
 export type StockEvent =
   | { type: "listed"; sku: string; at: number }
   /** `counted` is there when the count was less than what is reserved, so that `onHand` could not follow it. */
-  | { type: "adjusted"; sku: string; onHand: number; countedAt?: number; counted?: number };
+  | { type: "adjusted"; sku: string; onHand: number; countedAt?: number; counted?: number }
+  /** The others hear how few there are; null: plenty again. */
+  | { type: "told"; sku: string; few: number | null };
 
 export interface Count {
   sku: string;
@@ -29,6 +33,22 @@ export interface Count {
 }
 
 export const available = (level: Level | undefined): number => (level ? level.onHand - level.reserved : 0);
+
+/** What is no more than this, others want to know to the piece; beyond it there is plenty. */
+export const few = 10;
+
+/**
+ * Above this nobody looks whether few are left: orders that are taken at the same time do not know of each other, and
+ * together they take less than this.
+ */
+export const farFromFew = 1_000;
+
+/** Tells the others how few there are, if that is not what they were told. */
+export function tell(level: Level): StockEvent[] {
+  const left = available(level);
+  const now = left <= few ? left : null;
+  return now === level.told ? [] : [{ type: "told", sku: level.sku, few: now }];
+}
 
 /** A product came to the catalog: physical ones get a level, at first with nothing on hand. */
 export function list(
@@ -68,7 +88,15 @@ function adjusted(sku: string, counted: number, reserved: number, countedAt: num
 export function evolve(level: Level | undefined, event: StockEvent): Level {
   switch (event.type) {
     case "listed":
-      return { sku: event.sku, onHand: 0, reserved: 0, version: 1, madeAt: event.at, countedAt: null };
+      return {
+        sku: event.sku,
+        onHand: 0,
+        reserved: 0,
+        version: 1,
+        madeAt: event.at,
+        countedAt: null,
+        told: null,
+      };
     case "adjusted":
       if (level === undefined) throw new Error(`${event.sku} was adjusted before it was listed`);
       return {
@@ -77,6 +105,9 @@ export function evolve(level: Level | undefined, event: StockEvent): Level {
         version: level.version + 1,
         countedAt: event.countedAt ?? level.countedAt,
       };
+    case "told":
+      if (level === undefined) throw new Error(`${event.sku} was told of before it was listed`);
+      return { ...level, told: event.few };
     default:
       return event satisfies never;
   }

@@ -1,7 +1,7 @@
 import { defineStore, emit, type StoreOf } from "chassis";
 import { asc, gt, inArray, sql } from "drizzle-orm";
 import { type Change, insert, type NewEvent, update, type Write } from "drizzle-outbox";
-import { StockAdjusted, StockRefused, StockReleased, StockReserved } from "./contracts.ts";
+import { StockAdjusted, StockAvailability, StockRefused, StockReleased, StockReserved } from "./contracts.ts";
 import {
   evolve as evolveReservation,
   type Quantity,
@@ -13,6 +13,10 @@ import { available, evolve as evolveLevel, type Level, type StockEvent } from ".
 /** The job that looks again at an order which waits for a count. */
 export const reserveJob = "reserve";
 
+/** The job that tells the others how few of a product are left: once for all that happens to it in a while. */
+export const tellJob = "tell-availability";
+const tellAfter = 500;
+
 export const store = defineStore(
   (t) => ({
     stock: t.table("stock", {
@@ -22,6 +26,7 @@ export const store = defineStore(
       version: t.integer("version").notNull(),
       madeAt: t.integer("made_at").notNull(),
       countedAt: t.integer("counted_at"),
+      told: t.integer("told"),
     }),
     reservations: t.table("reservations", {
       orderId: t.text("order_id").primaryKey(),
@@ -80,17 +85,21 @@ export const store = defineStore(
           events.push(...adjusted(level, event));
         }
         if (level === undefined || decided.length === 0) return { level, change: {} };
-        const { onHand, countedAt, version } = level;
+        const { onHand, countedAt, version, told } = level;
         const write = before
           ? update(
               t.stock,
-              { onHand, countedAt, version },
+              { onHand, countedAt, version, told },
               { sku: before.sku, version: before.version },
               { rows: 1 },
             )
           : insert(t.stock, level);
         return { level, change: { writes: [write], events } };
       },
+
+      /** Looks soon whether the others know how few there are of these. */
+      tellSoon: (skus: string[], now: number): NonNullable<Change["jobs"]> =>
+        skus.map((sku) => ({ kind: tellJob, key: sku, at: now + tellAfter })),
 
       /** What has to be committed for what was decided of an order: its claim first, then the stock by SKU. */
       change(before: Reservation | undefined, decided: ReservationEvent[]): Change {
@@ -152,6 +161,17 @@ function adjusted(level: Level, event: StockEvent): NewEvent[] {
       const { counted } = event;
       const now = { sku, onHand, reserved, available: available(level), version };
       return [emit(StockAdjusted, sku, counted === undefined ? now : { ...now, counted })];
+    }
+    case "told": {
+      const { sku, version } = level;
+      return [
+        emit(StockAvailability, sku, {
+          sku,
+          available: available(level),
+          plenty: event.few === null,
+          version,
+        }),
+      ];
     }
     default:
       return event satisfies never;
