@@ -80,7 +80,7 @@ export const userRoutes = router<Store>()
   .get(
     "/users/me",
     says("Read one's own account", { 200: UserView, ...problems(403, 404) }),
-    theirs,
+    owned({ all: [], own: "user" }),
     async (c) => shown(c, await seen(c, c.var.caller.id)),
   )
   .get("/users/:id", says("Read an account", { 200: UserView, ...problems(403, 404) }), theirs, async (c) =>
