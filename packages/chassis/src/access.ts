@@ -108,7 +108,10 @@ const anonymous = (scopes: string[]): Problem =>
 const missing = (scopes: string[]): Problem =>
   new Problem(403, {
     code: "insufficient-scope",
-    detail: `This needs the scope ${scopes.join(" or ")}`,
+    detail:
+      scopes.length > 0
+        ? `This needs the scope ${scopes.join(" or ")}`
+        : "This is for users, not for clients",
     headers: {
       "www-authenticate": `Bearer realm="souk", error="insufficient_scope", scope="${scopes.join(" ")}"`,
     },

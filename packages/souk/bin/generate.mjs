@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-// Generates what follows from the code of every service: its contract files, or its next migration.
+// Generates what follows from the code of every service: its contract files and the table of who may call what, or its
+// next migration.
 import fs from "node:fs";
 import { launch } from "./launch.mjs";
 
@@ -16,4 +17,6 @@ const services = fs
   .readdirSync("services")
   .map((name) => `services/${name}`)
   .filter((folder) => what !== "migrations" || fs.existsSync(`${folder}/store.ts`));
-launch([...services, ...flags], scripts[what]);
+// What the services say about their callers makes one table.
+const table = () => launch(flags, "tests/security/authorisation.ts");
+launch([...services, ...flags], scripts[what], what === "contracts" ? table : undefined);

@@ -124,8 +124,11 @@ function noProxy() {
   return [...(given ? [given] : []), "localhost", "127.0.0.1", "::1"].join(",");
 }
 
-/** Checks Node, installs, and runs a script on Bun (the command line of the shop) with `args`; ends with its exit code. */
-export function launch(args, script = "packages/souk/src/cli.ts") {
+/**
+ * Checks Node, installs, and runs a script on Bun (the command line of the shop) with `args`; ends with its exit code,
+ * or does `then` where that is 0.
+ */
+export function launch(args, script = "packages/souk/src/cli.ts", then = () => process.exit(0)) {
   const [major] = process.versions.node.split(".");
   if (Number(major) < OLDEST_NODE) {
     fail(
@@ -149,6 +152,7 @@ export function launch(args, script = "packages/souk/src/cli.ts") {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
   child.on("error", (error) => fail(`Bun could not be started: ${error.message}`));
   child.on("exit", (code, signal) => {
+    if (code === 0) return then();
     process.exit(code === null ? 128 + ({ SIGINT: 2, SIGKILL: 9, SIGTERM: 15 }[signal] || 1) : code);
   });
 }

@@ -1,0 +1,178 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { TestService } from "../../packages/chassis/src/testing/index.ts";
+import type { Route } from "./authorisation.ts";
+import { order, type Thing } from "./rig.ts";
+
+/** Who is in these tests: who asks, somebody else, a guest, and an admin. */
+export type Person = "caller" | "other" | "guest" | "admin";
+
+export interface World {
+  id(person: Person): string;
+  thing(route: Route, owner: Person): Promise<Thing>;
+}
+
+const ids: Record<Person, string> = {
+  caller: "u_caller",
+  other: "u_other",
+  guest: "guest",
+  admin: "u_admin",
+};
+const plain = (person: Person): string => ids[person];
+const staff = ["orders:manage", "catalog:write", "inventory:write", "payments:manage", "users:manage", "ops"];
+const price = { amount: 100, currency: "GBP" };
+
+/** Fills a service with what its routes are asked about. */
+export async function things(service: string, app: TestService<unknown>, data: string): Promise<World> {
+  const make = makers[service] ?? (async () => ({ id: plain, thing: async () => ({ params: {} }) }));
+  const world = await make(app, data);
+  const letters = lettersOf(service, app);
+  return {
+    id: world.id,
+    thing: async (route, owner) => {
+      const thing = await world.thing(route, owner);
+      return route.path.startsWith("/dead-letters/:")
+        ? { params: { ...thing.params, id: await letters() } }
+        : thing;
+    },
+  };
+}
+
+type Maker = (app: TestService<unknown>, data: string) => Promise<World>;
+
+const makers: Record<string, Maker> = {
+  async catalog(app) {
+    let made = 0;
+    return {
+      id: plain,
+      async thing() {
+        const sku = `S-${++made}`;
+        await must(
+          app.request("/products", {
+            method: "POST",
+            scopes: staff,
+            body: { sku, name: "A thing", price, kind: "physical" },
+          }),
+        );
+        return { params: { sku } };
+      },
+    };
+  },
+
+  async inventory(app) {
+    await send(app, "catalog", "product.created", { sku: "S-1", kind: "physical" });
+    await send(app, "catalog", "product.stocked", { sku: "S-1", onHand: 10 });
+    return { id: plain, thing: async () => ({ params: { sku: "S-1" } }) };
+  },
+
+  async orders(app) {
+    const product = { sku: "S-1", name: "A thing", price, kind: "physical", version: 1 };
+    await send(app, "catalog", "product.created", product);
+    return {
+      id: plain,
+      async thing(_, owner) {
+        const as = owner === "guest" ? {} : { scopes: ["orders:write"], caller: plain(owner), user: true };
+        const placed = await must(app.request("/orders", { method: "POST", body: order, ...as }));
+        const { id, orderKey } = (await placed.json()) as { id: string; orderKey?: string };
+        return { params: { id }, ...(orderKey === undefined ? {} : { key: orderKey }) };
+      },
+    };
+  },
+
+  async payments(app) {
+    let made = 0;
+    return {
+      id: plain,
+      async thing(_, owner) {
+        const orderId = `o-${++made}`;
+        await send(app, "orders", "order.reserved", {
+          orderId,
+          ...(owner === "guest" ? {} : { customerId: plain(owner) }),
+          total: price,
+          payment: { method: "test", token: "tok_ok" },
+        });
+        return { params: { orderId, provider: "test" } };
+      },
+    };
+  },
+
+  async identity(app) {
+    let made = 0;
+    const register = async (): Promise<string> => {
+      const body = {
+        email: `person-${++made}@example.com`,
+        name: "Person",
+        password: `a good word ${made} for it`,
+      };
+      return ((await (await must(app.request("/users", { method: "POST", body }))).json()) as { id: string })
+        .id;
+    };
+    const known: Record<Person, string> = {
+      caller: await register(),
+      other: await register(),
+      guest: "guest",
+      admin: await register(),
+    };
+    await must(
+      app.request(`/users/${known.admin}`, {
+        method: "PATCH",
+        scopes: staff,
+        headers: { "content-type": "application/merge-patch+json", "if-match": "*" },
+        body: JSON.stringify({ role: "admin" }),
+      }),
+    );
+    let erased: Person | undefined;
+    return {
+      id: (person) => known[person],
+      async thing({ method }, owner) {
+        // Whoever is erased is gone: the next one takes their place.
+        if (erased) known[erased] = await register();
+        erased = method === "DELETE" ? owner : undefined;
+        return { params: { id: known[owner] } };
+      },
+    };
+  },
+};
+
+/** A dead letter, where the service hears anything: an event that it cannot read. */
+function lettersOf(service: string, app: TestService<unknown>): () => Promise<string> {
+  const file = join(import.meta.dir, "../../services", service, "contract/events.json");
+  const { receives } = JSON.parse(readFileSync(file, "utf8")) as {
+    receives: { topic: string; type: string }[];
+  };
+  let made = 0;
+  return async () => {
+    const id = `dead-${++made}`;
+    const [heard] = receives;
+    if (heard) await send(app, heard.topic, heard.type, null, id);
+    return id;
+  };
+}
+
+async function send(
+  app: TestService<unknown>,
+  topic: string,
+  type: string,
+  data: unknown,
+  id?: string,
+): Promise<void> {
+  await must(
+    app.request(`/_events/${topic}`, {
+      method: "POST",
+      body: {
+        specversion: "1.0",
+        id: id ?? crypto.randomUUID(),
+        source: "test",
+        type,
+        time: "2026-01-01T00:00:00Z",
+        data,
+      },
+    }),
+  );
+}
+
+async function must(answered: Promise<Response>): Promise<Response> {
+  const response = await answered;
+  if (!response.ok) throw new Error(`refused: ${response.status} ${await response.text()}`);
+  return response;
+}
