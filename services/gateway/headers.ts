@@ -10,6 +10,7 @@ const passedOn = [
   "if-match",
   "if-none-match",
   "order-key",
+  "stripe-signature",
   "content-type",
   "accept",
   "accept-language",

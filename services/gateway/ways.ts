@@ -123,6 +123,14 @@ export const ways: Way[] = [
   { path: "/api/payments/ledger", service: "payments", methods: ["GET"] },
   { path: "/api/payments/:orderId", service: "payments", methods: ["GET"] },
   { path: "/api/payments/:orderId/refunds", service: "payments", methods: ["POST"] },
+  // Signed by whoever sends it.
+  {
+    path: "/api/payments/webhooks/stripe",
+    service: "payments",
+    methods: ["POST"],
+    ownCredentials: true,
+    most: 256 * 1024,
+  },
 ];
 
 /** The services that are behind the gateway. */

@@ -41,6 +41,14 @@ test("a secret that is missing is added, the others stay", () => {
   expect(after.key).not.toBe(before.key);
 });
 
+test("a secret that somebody has put there stays", () => {
+  const before = secretsOf(home, "payments");
+  const theirs = { ...before, "somebodys-api-key": "theirs" };
+  writeFileSync(secretsFile(home, "payments"), JSON.stringify(theirs));
+  expect(secretsOf(home, "payments") as object).toEqual(theirs);
+  expect(readJson<object>(secretsFile(home, "payments"))).toEqual(theirs);
+});
+
 test("one lock a folder, given up when it is released", () => {
   const first = lock(home);
   expect(first).not.toBeNull();

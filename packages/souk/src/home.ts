@@ -114,6 +114,8 @@ export function secretsOf(home: Home, app: string): Secrets {
   const path = secretsFile(home, app);
   const known = readJson<Partial<Secrets>>(path) ?? {};
   const secrets: Secrets = {
+    // What somebody has put there besides, for a service that needs more, stays.
+    ...known,
     "redis-password": redisPassword(home),
     "dapr-api-token": known["dapr-api-token"] ?? random(),
     "app-api-token": known["app-api-token"] ?? random(),
