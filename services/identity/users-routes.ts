@@ -104,8 +104,7 @@ export const userRoutes = router<Store>()
       if (secret && actor.id === first.id) await confirmed(c, first, currentPassword);
       else if (actor.id !== first.id) requireManager(actor);
       if (password !== undefined) await refuseWeak(password, first);
-      const passwordHash =
-        password !== undefined && actor.id === first.id ? await room.passwords.hash(password) : undefined;
+      const passwordHash = password === undefined ? undefined : await room.passwords.hash(password);
       const email = address === undefined ? undefined : { address, key: await room.vault.emailKey(address) };
       return transact(c, async () => {
         const [before, admins] = await Promise.all([seen(c), kit.store.admins()]);
