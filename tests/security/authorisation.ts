@@ -1,6 +1,7 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
+import { parse } from "yaml";
 import { type Statement, statementsOf } from "../../packages/chassis/src/access.ts";
 import { routesOf } from "../../packages/chassis/src/dead-letters.ts";
 import type { Service } from "../../packages/chassis/src/service.ts";
@@ -62,8 +63,10 @@ const definitionOf = async (service: string): Promise<Service<unknown>> =>
   ((await import(join(root, "services", service, "service.ts"))) as { default: Service<unknown> }).default;
 
 /** The services, in the order of their names. */
-export const services = readdirSync(join(root, "services"))
-  .filter((name) => existsSync(join(root, "services", name, "service.ts")))
+export const services = (
+  parse(readFileSync(join(root, "dapr.yaml"), "utf8")) as { apps: { appID: string }[] }
+).apps
+  .map(({ appID }) => appID)
   .sort();
 
 /** All routes of all services. Those that only pass requests on are not listed: who decides in the end is. */

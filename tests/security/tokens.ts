@@ -174,6 +174,7 @@ export const attacks: [what: string, token: () => Promise<string> | string][] = 
   ["nobody", () => token({ claims: { sub: undefined, client_id: undefined } })],
   ["a subject that is no text", () => token({ claims: { sub: 7, client_id: undefined } })],
   ["an empty subject", () => token({ claims: { sub: "", client_id: undefined } })],
+  ["a subject by the name of all guests", () => token({ claims: { sub: "guest" } })],
   ["oversized", () => token({ claims: { pad: "x".repeat(64 * 1024) } })],
   ["claims that are a list", () => token({ claims: "[]" })],
   ["claims that are no JSON", () => token({ claims: "{" })],

@@ -1,7 +1,7 @@
 import type { Handler, Hono, MiddlewareHandler } from "hono";
 import { findTargetHandler } from "hono/utils/handler";
 import { uniqueSymbol } from "hono-openapi";
-import { type Caller, unauthorised } from "./auth.ts";
+import { type Caller, guest as nobody, unauthorised } from "./auth.ts";
 import { Problem } from "./problem.ts";
 
 /** Who may call a route: said in its code, held by middleware, shown in its contract. */
@@ -87,7 +87,8 @@ export function owned({ all, own, key: header }: Ownership): Guard {
     const { caller } = c.var;
     const key = header === undefined ? undefined : c.req.header(header);
     const guest = caller.kind === "guest";
-    const mayOwn = !guest && (own === "user" ? caller.kind === "user" : holds(caller, own));
+    const mayOwn =
+      !guest && caller.id !== nobody.id && (own === "user" ? caller.kind === "user" : holds(caller, own));
     if (guest && header === undefined) throw anonymous(scopes);
     if (!guest && !mayOwn && key === undefined && !holds(caller, all)) throw missing(scopes);
     const theirs = { ...(mayOwn ? { owner: caller.id } : {}), ...(key === undefined ? {} : { key }) };
