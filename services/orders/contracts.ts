@@ -89,6 +89,15 @@ export const OrderView = v.object({
 });
 export type OrderView = v.InferOutput<typeof OrderView>;
 
+/** A message of an order's live progress. */
+export const OrderStep = v.object({
+  orderId: v.string(),
+  status: Status,
+  reason: v.optional(Reason),
+  at: v.string(),
+});
+export type OrderStep = v.InferOutput<typeof OrderStep>;
+
 export const OrderList = v.object({ items: v.array(OrderView), nextCursor: v.nullable(v.string()) });
 
 // ── Published on topic `orders` ─────────────────────────────────────────────────────────────────────────────

@@ -1,6 +1,8 @@
-import type { OrderView } from "./contracts.ts";
-import type { Order } from "./order.ts";
+import type { Progress } from "chassis";
+import type { OrderStep, OrderView } from "./contracts.ts";
+import type { Order, PublicStatus } from "./order.ts";
 import { shown } from "./order.ts";
+import type { Place } from "./store.ts";
 
 /** An order as its readers see it. */
 export function view(order: Order): OrderView {
@@ -22,3 +24,32 @@ export function view(order: Order): OrderView {
     history: order.history.map(({ at, ...entry }) => ({ at: new Date(at).toISOString(), ...entry })),
   };
 }
+
+/** From these nothing leads on; a confirmed order may still be cancelled. */
+const last = new Set<PublicStatus>(["rejected", "cancelled"]);
+
+/** The order as its followers are told of it: a step for each status that it has come to. */
+export function progress(
+  order: Order | undefined,
+): (Progress & { version: number; steps: OrderStep[] }) | undefined {
+  return (
+    order && {
+      version: order.version,
+      steps: order.history.map(({ at, ...entry }) => ({
+        orderId: order.id,
+        ...entry,
+        at: new Date(at).toISOString(),
+      })),
+      ended: last.has(shown(order)),
+    }
+  );
+}
+
+/** A cursor is what a client sends: it may be anything. */
+export const isPlace = (value: unknown): value is Place =>
+  typeof value === "object" &&
+  value !== null &&
+  "at" in value &&
+  "id" in value &&
+  typeof value.at === "number" &&
+  typeof value.id === "string";

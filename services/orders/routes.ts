@@ -5,6 +5,7 @@ import {
   type Caller,
   cacheable,
   etag,
+  follow,
   idempotent,
   integer,
   notFound,
@@ -20,9 +21,10 @@ import {
   says,
   transact,
 } from "chassis";
-import { NewOrder, OrderList, OrderQuery, OrderView } from "./contracts.ts";
+import { NewOrder, OrderList, OrderQuery, OrderStep, OrderView } from "./contracts.ts";
 import { cancel, type Order, place } from "./order.ts";
-import { view } from "./queries.ts";
+import { taken, unpayable } from "./payment-methods.ts";
+import { isPlace, progress, view } from "./queries.ts";
 import type { Place, Store } from "./store.ts";
 
 const deadlineAfter = 15 * 60_000;
@@ -41,7 +43,7 @@ export const routes = router<Store>()
         shippingMethod,
         reference,
         ...asked
-      } = placeable(c.req.valid("json"), c.var.caller);
+      } = placeable(c.req.valid("json"), c.var.caller, taken(c.var.kit.config.env));
       const { store, now, id, config } = c.var.kit;
       const key = c.var.caller.kind === "guest" ? randomBytes(24).toString("base64url") : undefined;
       const at = now();
@@ -103,6 +105,24 @@ export const routes = router<Store>()
       return cacheable(c, view(order), "private, no-cache", etag(order.version));
     },
   )
+  .get(
+    "/orders/:id/events",
+    says(
+      "Follow an order live: server-sent events, one for each status",
+      { 200: { "text/event-stream": OrderStep }, 204: null, ...problems(404) },
+      undefined,
+      { "Last-Event-ID": "The id of the last message that you have: what came after it is told" },
+    ),
+    owned({ all: ["orders:manage"], own: ["orders:read"], key: "Order-Key" }),
+    async (c) => {
+      const { store } = c.var.kit;
+      const id = c.req.param("id");
+      const reach = digested(c.var.reach);
+      found(await store.reachable(id, reach));
+      const read = async () => progress(await store.reachable(id, reach));
+      return follow(c, { id, versions: store.versions, read });
+    },
+  )
   .post(
     "/orders/:id/cancel",
     says("Cancel an order before it ships", { 202: OrderView, ...problems(400, 404, 409) }),
@@ -124,7 +144,13 @@ export const routes = router<Store>()
   );
 
 /** What the schema cannot say: where the lines come from, and who may name a price. */
-function placeable(asked: NewOrder, caller: Caller): NewOrder & { lines: NonNullable<NewOrder["lines"]> } {
+function placeable(
+  asked: NewOrder,
+  caller: Caller,
+  methods: string[],
+): NewOrder & { lines: NonNullable<NewOrder["lines"]> } {
+  const refused = unpayable(asked.payment, methods);
+  if (refused) throw unprocessable(refused.code, refused.pointer, refused.detail);
   if ((asked.lines === undefined) === (asked.cartId === undefined)) {
     throw new Problem(400, {
       code: "invalid-body",
@@ -141,9 +167,6 @@ function placeable(asked: NewOrder, caller: Caller): NewOrder & { lines: NonNull
       "/shippingMethod",
       "no shipping method is on offer: leave it out",
     );
-  }
-  if (asked.payment.method !== "test") {
-    throw unprocessable("payment-method-unavailable", "/payment/method", "this shop takes: test");
   }
   const priced = asked.lines.findIndex((line) => line.unitPrice !== undefined);
   if (priced >= 0 && !caller.scopes.has("orders:manage")) {
@@ -170,11 +193,3 @@ const digest = (key: string): string => createHash("sha256").update(key).digest(
 /** The reach as the store knows it: of keys it has the digests only. */
 const digested = (reach: Reach): Reach =>
   reach === "all" || reach.key === undefined ? reach : { ...reach, key: digest(reach.key) };
-
-const isPlace = (value: unknown): value is Place =>
-  typeof value === "object" &&
-  value !== null &&
-  "at" in value &&
-  "id" in value &&
-  typeof value.at === "number" &&
-  typeof value.id === "string";

@@ -93,6 +93,15 @@ export const store = defineStore(
       return guests?.state.keyDigest === key ? guests.state : undefined;
     },
 
+    /** The versions of those orders that there are. */
+    async versions(ids: string[]): Promise<Map<string, number>> {
+      const rows = await db
+        .select({ id: t.orders.id, version: t.orders.version })
+        .from(t.orders)
+        .where(inArray(t.orders.id, ids));
+      return new Map(rows.map(({ id, version }) => [id, version]));
+    },
+
     /** The rows, events and deadlines that come of what was decided. */
     change(before: Order | undefined, decided: OrderEvent[], deadlineAt?: number): Decided {
       let order = before;

@@ -53,8 +53,14 @@ export const serviceNames = readdirSync(folder).sort();
 const read = <T>(service: string, file: string): T =>
   JSON.parse(readFileSync(join(folder, service, "contract", file), "utf8")) as T;
 
+/** A stream's schema is that of a message, not of the whole. */
 const schemas = (content: Record<string, Media> = {}): Record<string, Schema> =>
-  Object.fromEntries(Object.entries(content).map(([media, { schema }]) => [media, schema ?? {}]));
+  Object.fromEntries(
+    Object.entries(content).map(([media, { schema }]) => [
+      media,
+      media === "text/event-stream" ? {} : (schema ?? {}),
+    ]),
+  );
 
 /** Everything with what it refers to (`#/components/…`) in its place; our schemas do not contain themselves. */
 function whole(value: unknown, components: Components): unknown {

@@ -149,11 +149,12 @@ async function send(
     ),
     ...(as === "guest" ? {} : { scopes: as }),
     ...(bodiless ? {} : { body: chunked ? new Blob([body]).stream() : body }),
-  }).then(async (response) => ({
-    status: response.status,
-    headers: response.headers,
-    text: await response.text(),
-  }));
+  }).then(async ({ status, headers, body }) => {
+    // What is followed goes on for as long as somebody listens.
+    const follows = headers.get("content-type")?.startsWith("text/event-stream");
+    if (follows) await body?.cancel();
+    return { status, headers, text: follows ? "" : await new Response(body).text() };
+  });
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<Omit<Answer, "ms">>((resolve) => {
     timer = setTimeout(() => resolve({ status: 0, headers: new Headers(), text: "" }), patience + 1_000);

@@ -127,7 +127,8 @@ function promisedHeaders(
     case 202:
       return isOps(operation) ? undefined : (needs("location") ?? needs("etag"));
     case 200:
-      return method === "GET" && operation && !isOps(operation)
+      // What is followed has no version to be asked for.
+      return method === "GET" && operation && !isOps(operation) && mediaOf(headers) !== "text/event-stream"
         ? (needs("etag") ?? needs("cache-control"))
         : undefined;
     case 304:

@@ -58,6 +58,8 @@ function read(bytes: Buffer, method: string, ended: boolean): Received | undefin
   }
   const answer = (body: Uint8Array): Received => ({ status, headers, body });
   if (method === "HEAD" || status === 204 || status === 304) return answer(new Uint8Array());
+  // It goes on for as long as somebody listens.
+  if (headers.get("content-type")?.startsWith("text/event-stream")) return answer(new Uint8Array());
   const length = headers.get("content-length");
   if (length !== null) {
     return rest.length >= Number(length) || ended ? answer(rest.subarray(0, Number(length))) : undefined;

@@ -2,7 +2,9 @@ import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { type DescribeRouteOptions, describeRoute, resolver } from "hono-openapi";
 import { STATUS_CODES } from "./status.ts";
 
-type Answers = Record<number, StandardSchemaV1 | "problem" | null>;
+/** A body that is not JSON, by media type; `null` where no schema can say what it is. */
+type Media = { [type: `${string}/${string}`]: StandardSchemaV1 | null };
+type Answers = Record<number, StandardSchemaV1 | Media | "problem" | null>;
 
 const problemSchema = {
   type: "object" as const,
@@ -27,13 +29,28 @@ const problemSchema = {
 
 /**
  * What the OpenAPI document says of a route.
- * @param answers a schema for each status with a body, `null` for one without; see {@link problems} for refusals
+ * @param answers a schema for each status with a body (or one a media type), `null` for one without; see
+ * {@link problems} for refusals
  * @param takes the body, by media type, where `body` does not describe it
+ * @param headers what it reads besides what every route does: name and meaning
  */
-export function says(summary: string, answers: Answers, takes?: Record<string, StandardSchemaV1>) {
+export function says(
+  summary: string,
+  answers: Answers,
+  takes?: Record<string, StandardSchemaV1>,
+  headers: Record<string, string> = {},
+) {
+  const parameters = Object.entries(headers).map(([name, description]) => ({
+    name,
+    in: "header" as const,
+    required: false,
+    description,
+    schema: { type: "string" as const },
+  }));
   const content = Object.entries(takes ?? {}).map(([media, schema]) => [media, { schema: resolver(schema) }]);
   return describeRoute({
     summary,
+    ...(parameters.length > 0 ? { parameters } : {}),
     ...(takes ? { requestBody: { required: true, content: Object.fromEntries(content) } } : {}),
     responses: Object.fromEntries(
       Object.entries(answers).map(([status, schema]): [string, Described] => [
@@ -50,6 +67,8 @@ export const problems = (...statuses: number[]): Answers =>
 
 type Described = NonNullable<DescribeRouteOptions["responses"]>[string];
 
+const isSchema = (value: StandardSchemaV1 | Media): value is StandardSchemaV1 => "~standard" in value;
+
 const header = (description: string, type: "string" | "integer" = "string") => ({
   description,
   schema: { type },
@@ -65,14 +84,20 @@ const problemHeaders: Record<number, Record<string, ReturnType<typeof header>>> 
 export function response(status: number, schema: Answers[number] | undefined): Described {
   const description = STATUS_CODES[status] ?? "OK";
   if (schema === null || schema === undefined) return { description };
-  const headers = problemHeaders[status];
-  return schema === "problem"
-    ? {
-        description,
-        ...(headers ? { headers } : {}),
-        content: { "application/problem+json": { schema: problemSchema } },
-      }
-    : { description, content: { "application/json": { schema: resolver(schema) } } };
+  if (schema === "problem") {
+    const headers = problemHeaders[status];
+    return {
+      description,
+      ...(headers ? { headers } : {}),
+      content: { "application/problem+json": { schema: problemSchema } },
+    };
+  }
+  const media: Media = isSchema(schema) ? { "application/json": schema } : schema;
+  const content = Object.entries(media).map(([type, one]) => [
+    type,
+    one === null ? {} : { schema: resolver(one) },
+  ]);
+  return { description, content: Object.fromEntries(content) };
 }
 
 /** The refusals under the names that a document gives them: `NotFound`. */

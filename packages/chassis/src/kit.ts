@@ -19,6 +19,8 @@ export interface Kit<S> {
   now(): number;
   /** A new id, safe in URLs, unguessable (128 random bits). The only source of ids. */
   id(): string;
+  /** Aborted when the service is to stop: what goes on for as long as somebody listens ends then. */
+  closing: AbortSignal;
 }
 
 /** How a route commits; not for handlers, who call `transact`. */

@@ -40,6 +40,8 @@ export interface Running<S> {
   /** What the public calls, where the service has such a face. */
   edge?(request: Request, env?: Env<S>["Bindings"]): Promise<Response>;
   box?: Outbox;
+  /** Ends what goes on for as long as somebody listens: they come back elsewhere. */
+  leave(): void;
   /** Takes nothing new, finishes what is under way, sends what is committed, closes the database. */
   stop(): Promise<void>;
 }
@@ -67,6 +69,7 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
   const metrics = createMetrics(config.name);
   const verify = parts.verify ?? verifier(issuersOf(config, sidecar), now);
 
+  const closing = new AbortController();
   const load = () => sidecar.secrets("secrets").get("fields");
   const sealed = createSealed({ name: config.name, load, log });
   const data = definition.store
@@ -81,6 +84,7 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
     sealed,
     now,
     id: parts.id ?? (() => randomBytes(16).toString("base64url")),
+    closing: closing.signal,
   };
   metrics.add(
     Object.fromEntries(
@@ -129,7 +133,9 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
     box: data?.box,
     fetch: async (request) => internal.fetch(request),
     ...(edge ? { edge: async (request: Request, env?: Env<S>["Bindings"]) => edge.fetch(request, env) } : {}),
+    leave: () => closing.abort(),
     async stop() {
+      closing.abort();
       clearInterval(sweep);
       clearInterval(renew);
       if (data)
@@ -174,6 +180,7 @@ export async function start<S>(definition: Service<S>): Promise<void> {
     // What does not finish in time is safe in the outbox and the inbox; nobody should wait for it.
     const patience = setTimeout(() => process.exit(0), 8_000);
     patience.unref();
+    running.leave();
     await Promise.all(servers.map((listening) => listening.close()));
     await running.stop();
     process.exit(0);
