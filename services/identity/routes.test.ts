@@ -234,8 +234,8 @@ describe("what the provider says of itself", () => {
     expect(decodeProtectedHeader(access_token).kid).toBe(keys[0]?.kid);
   });
 
-  test.each(["/auth", "/me", "/session/end", "/reg", "/token/revocation", "/interaction/x"])(
-    "%s is not there",
+  test.each(["/reg", "/request", "/device", "/token/revocation", "/.well-known/oauth-authorization-server"])(
+    "GET %s is not there",
     async (path) => {
       const response = await app.request(path);
       expect(response.status).toBe(404);

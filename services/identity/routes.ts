@@ -1,5 +1,8 @@
 import { cacheable, open, problems, router, says } from "chassis";
 import { Discovery, Jwks, Token, TokenRefusal, TokenRequest } from "./contracts.ts";
+import { accountPages } from "./provider/account-pages.ts";
+import { endpoints } from "./provider/endpoints.ts";
+import { interactionRoutes } from "./provider/interactions.ts";
 import { issuerOf } from "./provider/issuer.ts";
 import type { Store } from "./store.ts";
 import { userRoutes } from "./users-routes.ts";
@@ -8,6 +11,9 @@ const holds = "public, max-age=300";
 
 export const routes = router<Store>()
   .route("/", userRoutes)
+  .route("/", endpoints)
+  .route("/", interactionRoutes)
+  .route("/", accountPages)
   .get(
     "/.well-known/openid-configuration",
     says("What this OpenID Provider offers", { 200: Discovery, ...problems(503) }),
@@ -23,7 +29,7 @@ export const routes = router<Store>()
   .post(
     "/token",
     says(
-      "Get an access token with a client's id and secret",
+      "Get an access token: as a machine, for a person's code, or for a refresh token",
       { 200: Token, 400: TokenRefusal, 401: TokenRefusal, ...problems(413, 503) },
       { "application/x-www-form-urlencoded": TokenRequest },
     ),

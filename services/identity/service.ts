@@ -10,6 +10,7 @@ export default service({
   store,
   routes,
   jobs,
+  seals: ({ sealedUsers }) => [sealedUsers],
   async prepare(kit, commit) {
     await prepareAccounts(kit, commit);
     await prepare(kit, commit);
@@ -17,5 +18,5 @@ export default service({
   checks: { "signing key": ready, "development admin": adminReady },
   statuses: { "invalid-link": 400, "insufficient-scope": 403, "own-role": 403, "not-yours": 403 },
   // Clients authenticate here with their secret, not with a token.
-  ownCredentials: ["/token"],
+  ownCredentials: ["/token", "/token/introspection", "/token/revocation"],
 });

@@ -18,6 +18,18 @@ export async function bridge(handler: RequestListener, url: URL, request: Reques
   return outgoing.response();
 }
 
+/** A request and response as Node has them, for what only looks at the headers: cookies, that is. */
+export function exchange(
+  url: URL,
+  headers: Headers,
+): { incoming: IncomingMessage; outgoing: ServerResponse } {
+  const incoming = new Incoming(url, { method: "GET", headers }, Buffer.alloc(0));
+  return {
+    incoming: incoming as unknown as IncomingMessage,
+    outgoing: new Outgoing() as unknown as ServerResponse,
+  };
+}
+
 class Incoming extends Readable {
   readonly httpVersion = "1.1";
   readonly method: string;
@@ -27,7 +39,7 @@ class Incoming extends Readable {
   readonly socket: { encrypted: boolean };
   #body: Buffer | undefined;
 
-  constructor(url: URL, request: Request, body: Buffer) {
+  constructor(url: URL, request: Pick<Request, "method" | "headers">, body: Buffer) {
     super();
     this.method = request.method;
     this.url = url.pathname + url.search;

@@ -148,10 +148,10 @@ ${form(to.action, to.token, html`<input type="hidden" name="link" value="${link}
   );
 
 /** Asks once more: what opens links before people do, such as a mail filter, must not use them up. */
-export const verifyPage = (to: Form, link: string): Html =>
+export const verifyPage = (to: Form, link: string, was: Said = {}): Html =>
   page(
     "Is this your address?",
-    html`<p>One step is left: tell us that you opened the link in our mail.</p>
+    html`${said(was)}<p>One step is left: tell us that you opened the link in our mail.</p>
 ${form(to.action, to.token, html`<input type="hidden" name="link" value="${link}">`, "Yes, it is mine")}`,
   );
 
@@ -163,7 +163,6 @@ export const notePage = (title: string, text: string, onward?: { href: string; t
 ${onward ? html`<nav aria-label="Where to go on"><a href="${onward.href}">${onward.text}</a></nav>` : ""}`,
   );
 
-/** @param known whether it is known which client asks, which then stays signed in elsewhere */
 export const signOutPage = ({ action, xsrf }: { action: string; xsrf: string }): Html =>
   page(
     "Sign out?",

@@ -1,0 +1,114 @@
+import { createHash, randomBytes } from "node:crypto";
+import { ada, type People, people } from "../users.fixture.ts";
+import { api } from "./provider.ts";
+import { type Visitor, visitor } from "./visitor.fixture.ts";
+
+/** What the tests of the provider share: the whole service in memory, a client with PKCE, and somebody to sign in. */
+
+export const origin = "http://shop.test";
+export const callback = `${origin}/session/callback`;
+export const loopback = "http://127.0.0.1:51234/callback";
+
+export interface Pkce {
+  verifier: string;
+  challenge: string;
+}
+
+export function pkce(): Pkce {
+  const verifier = randomBytes(32).toString("base64url");
+  return { verifier, challenge: createHash("sha256").update(verifier).digest("base64url") };
+}
+
+export interface Tokens {
+  access_token: string;
+  refresh_token: string;
+  id_token: string;
+  scope: string;
+  token_type: string;
+  expires_in: number;
+  error?: string;
+  error_description?: string;
+}
+
+export interface Shop extends People {
+  browse(): Visitor;
+  token(
+    form: Record<string, string>,
+    headers?: Record<string, string>,
+  ): Promise<{ status: number; body: Tokens }>;
+  post(path: string, body: unknown, headers?: Record<string, string>): Promise<Response>;
+}
+
+export async function shop(options: Parameters<typeof people>[0] = {}): Promise<Shop> {
+  const app = await people({ ...options, env: { PUBLIC_URL: origin, ...options.env } });
+  const ask = async (request: Request): Promise<Response> => {
+    const { pathname, search } = new URL(request.url);
+    const body = request.method === "GET" ? undefined : await request.text();
+    return app.request(pathname + search, {
+      method: request.method,
+      headers: Object.fromEntries(request.headers),
+      ...(body === undefined ? {} : { body }),
+    });
+  };
+  return {
+    ...app,
+    browse: () => visitor(origin, ask),
+    async token(form, headers = {}) {
+      const answer = await app.request("/token", {
+        method: "POST",
+        body: new URLSearchParams(form).toString(),
+        headers: { "content-type": "application/x-www-form-urlencoded", ...headers },
+      });
+      return { status: answer.status, body: (await answer.json()) as Tokens };
+    },
+  };
+}
+
+/** The address that a client sends a person to. What is `undefined` is left out. */
+export function authorise(challenge: string, over: Record<string, string | undefined> = {}): string {
+  const params = {
+    client_id: "souk-web",
+    redirect_uri: callback,
+    response_type: "code",
+    scope: "openid profile email orders:read orders:write",
+    state: "s-1",
+    nonce: "n-1",
+    code_challenge: challenge,
+    code_challenge_method: "S256",
+    ...over,
+  };
+  const given = Object.entries(params).filter((entry): entry is [string, string] => entry[1] !== undefined);
+  return `/auth?${new URLSearchParams(given)}`;
+}
+
+/** Signs somebody in and gives what came back to the client. */
+export async function signIn(
+  browser: Visitor,
+  over: Record<string, string | undefined> = {},
+  who: { email: string; password: string } = ada,
+): Promise<{ code: string; verifier: string; at: URL }> {
+  const { verifier, challenge } = pkce();
+  await browser.open(authorise(challenge, over));
+  if (browser.text.includes('name="password"'))
+    await browser.submit("/sign-in", { email: who.email, password: who.password });
+  if (browser.text.includes("/consent")) await browser.submit("/consent");
+  return { code: browser.at.searchParams.get("code") ?? "", verifier, at: browser.at };
+}
+
+export const exchange = (code: string, verifier: string, over: Record<string, string> = {}) => ({
+  grant_type: "authorization_code",
+  client_id: "souk-web",
+  redirect_uri: callback,
+  code,
+  code_verifier: verifier,
+  ...over,
+});
+
+export const refreshing = (refresh_token: string, over: Record<string, string> = {}) => ({
+  grant_type: "refresh_token",
+  client_id: "souk-web",
+  refresh_token,
+  ...over,
+});
+
+export { ada, api };
