@@ -61,6 +61,10 @@ export function admitAll(home: Home): void {
 }
 
 function writeSentryConfig(home: Home, more: string[]): void {
+  const lifetime = Number(process.env.SOUK_CERTIFICATE_SECONDS ?? DAY_MS / 1000);
+  // A sidecar asks for the next certificate at half the time between the two ends of this one, of which the earlier is
+  // put back by the skew: with one as long as the lifetime it would ask without a pause.
+  const skew = Math.min(15 * 60, Math.floor(lifetime / 10));
   writePrivate(
     sentryConfigFile(home),
     [
@@ -70,8 +74,8 @@ function writeSentryConfig(home: Home, more: string[]): void {
       "spec:",
       "  mtls:",
       "    enabled: true",
-      "    workloadCertTTL: 24h",
-      "    allowedClockSkew: 15m",
+      `    workloadCertTTL: ${lifetime}s`,
+      `    allowedClockSkew: ${skew}s`,
       ...more,
       "",
     ].join("\n"),
