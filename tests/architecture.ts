@@ -101,6 +101,21 @@ const adapters: Record<string, Room> = {
       "type:*",
     ],
   },
+  "notifications/outside/": {
+    says: "mail servers, other people's addresses, and what only they may read",
+    may: [
+      "chassis",
+      "hono-dapr",
+      "ipaddr.js",
+      "jose",
+      "standardwebhooks",
+      "valibot",
+      "node:*",
+      "./*",
+      "../*",
+      "type:*",
+    ],
+  },
   "payments/providers/": {
     says: "payment providers",
     may: ["drizzle-outbox", "drizzle-orm", "stripe", "node:*", "./*", "../*", "type:*"],

@@ -131,6 +131,18 @@ export const ways: Way[] = [
     ownCredentials: true,
     most: 256 * 1024,
   },
+
+  { path: "/api/webhooks", service: "notifications", methods: ["GET", "POST"] },
+  { path: "/api/webhooks/:id", service: "notifications", methods: ["GET", "PATCH", "DELETE"] },
+  { path: "/api/webhooks/:id/secret", service: "notifications", methods: ["POST"] },
+  { path: "/api/webhooks/:id/deliveries", service: "notifications", methods: ["GET"] },
+  {
+    path: "/api/webhooks/:id/deliveries/:deliveryId/redeliver",
+    service: "notifications",
+    methods: ["POST"],
+  },
+  // Where a mail's link leads, and where a mail program posts to.
+  { path: "/unsubscribe", service: "notifications", methods: ["GET", "POST"], most: 64 * 1024 },
 ];
 
 /** The services that are behind the gateway. */

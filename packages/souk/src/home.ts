@@ -21,6 +21,8 @@ export interface Home {
   redis: string;
   certs: string;
   secrets: string;
+  /** What the mail catcher has caught. */
+  mail: string;
   /** Who finds whom: the sidecars' file of addresses. */
   names: string;
   /** What runs now, for other commands and for tests. */
@@ -42,6 +44,7 @@ export function homeOf(root: string, dir = process.env.SOUK_HOME): Home {
     redis: join(base, "redis"),
     certs: join(base, "certs"),
     secrets: join(base, "secrets"),
+    mail: join(base, "mail"),
     names: join(base, "names.db"),
     runFile: join(base, "run.json"),
     processesFile: join(base, "processes.json"),
@@ -68,7 +71,7 @@ export function forget(home: Home): void {
 }
 
 /** Writes a file for its owner's eyes only, whole or not at all. */
-export function writePrivate(path: string, text: string): void {
+export function writePrivate(path: string, text: string | Uint8Array): void {
   const draft = `${path}.${process.pid}.new`;
   writeFileSync(draft, text, { mode: 0o600 });
   renameSync(draft, path);

@@ -1,4 +1,4 @@
-/** Redis and Sentry alone, where the official CLI expects them. */
+/** Redis, Sentry and the mail catcher alone, where the official CLI expects them. */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { admitAll, dropOldCertificates, trustAnchors } from "./certificates.ts";
@@ -6,6 +6,7 @@ import { baseEnvironment } from "./environment.ts";
 import { type Home, prepare, redisPassword, secretsOf, writePrivate } from "./home.ts";
 import { lock } from "./lock.ts";
 import { LogFile } from "./logs.ts";
+import { catcherCommand, catcherEnvironment, mailServer } from "./mail/unit.ts";
 import type { Reporter } from "./obtain/index.ts";
 import { obtain } from "./obtained.ts";
 import { isFree, reserve } from "./ports.ts";
@@ -25,12 +26,14 @@ const READY_MS = 30_000;
 export interface Infrastructure {
   redisPort: number;
   sentryPort: number;
+  /** The page with the mails that were sent. */
+  mailUrl: string;
   /** The variables that `infra.env` exports. */
   names: string[];
   stop(): Promise<void>;
 }
 
-/** Starts both on their fixed ports and writes `infra.env`. Throws AlreadyRunning, PortBusy, CannotObtain. */
+/** Starts them, Redis and Sentry on their fixed ports, and writes `infra.env`. Throws AlreadyRunning, PortBusy, CannotObtain. */
 export async function startInfrastructure(options: {
   root: string;
   home: Home;
@@ -100,6 +103,11 @@ export async function startInfrastructure(options: {
     await make("sentry", sentryCommand(obtained.sentry, home, sentryPort, health.port), {
       NAMESPACE: "default",
     }).start();
+    const [smtp, web] = await Promise.all([reserve(), reserve()]);
+    await Promise.all([smtp.release(), web.release()]);
+    await make("mail", catcherCommand(), catcherEnvironment(home.mail, smtp.port, web.port)).start();
+    const mailUrl = `http://localhost:${web.port}`;
+    await until("Mail", () => answers(`${mailUrl}/health`), READY_MS, signal);
     await until("Redis", () => redisAnswers(redisPort, redisPassword(home)), READY_MS, signal);
     await until(
       "Sentry",
@@ -122,6 +130,7 @@ export async function startInfrastructure(options: {
       SOUK_SECRETS: join(home.secrets, "{appID}.json"),
       SOUK_NAMES: home.names,
       SOUK_HOME: home.dir,
+      ...mailServer(smtp.port),
     };
     const quote = (value: string) => `'${value.replaceAll("'", "'\\''")}'`;
     writePrivate(
@@ -133,7 +142,7 @@ export async function startInfrastructure(options: {
         "",
       ].join("\n"),
     );
-    return { redisPort, sentryPort, names: [...Object.keys(variables), "PATH", "NO_PROXY"], stop };
+    return { redisPort, sentryPort, mailUrl, names: [...Object.keys(variables), "PATH", "NO_PROXY"], stop };
   } catch (error) {
     await stop();
     throw error;

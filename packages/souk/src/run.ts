@@ -18,6 +18,8 @@ export interface Run {
   services: Record<string, ServiceRun>;
   redis: { port: number; pid: number | null; state: State };
   sentry: { port: number; healthPort: number; pid: number | null; state: State };
+  /** The mail catcher, where there is one: its page, and the port that mails are sent to. */
+  mail?: { url: string; port: number; smtpPort: number; pid: number | null; state: State };
 }
 
 export interface ServiceRun {

@@ -18,6 +18,7 @@ import { watchHealth } from "./health.ts";
 import { forget, type Home, homeOf, prepare, redisPassword, secretsFile, secretsOf } from "./home.ts";
 import { type Lock, lock } from "./lock.ts";
 import { type Level, type Line, LogFile } from "./logs.ts";
+import { catcherCommand, catcherEnvironment, mailServer, sendsMail } from "./mail/unit.ts";
 import type { Reporter } from "./obtain/index.ts";
 import { type Obtained, obtain } from "./obtained.ts";
 import { isFree, type Reservation, reserve } from "./ports.ts";
@@ -188,6 +189,7 @@ class Runner implements Shop {
   #guard: Guard | null = null;
   #redis: Unit | null = null;
   #sentry: Unit | null = null;
+  #mail: Unit | null = null;
   #streams: { stop(): void } | null = null;
   #services = new Map<string, Service>();
   #logs: LogFile[] = [];
@@ -313,6 +315,7 @@ class Runner implements Shop {
       SIDECAR_GRACE_MS,
     );
     this.#streams?.stop();
+    if (this.#mail) await this.#mail.stop(grace(INFRA_GRACE_MS));
     if (this.#sentry) await this.#sentry.stop(grace(INFRA_GRACE_MS));
     if (this.#redis) await this.#redis.stop(grace(INFRA_GRACE_MS));
     await this.#guard?.close();
@@ -393,6 +396,8 @@ class Runner implements Shop {
         await Promise.all([sentryPort.release(), healthPort.release()]);
       },
     });
+
+    if (sendsMail(project)) await this.#prepareMail(base);
 
     for (const app of project.apps) {
       const [main, http, grpc, internal, metrics] = await Promise.all([
@@ -478,6 +483,7 @@ class Runner implements Shop {
               redisPort: viaRedis,
               secretsFile: secretsFile(home, app.id),
               names: home.names,
+              mail: this.#run.mail && mailServer(this.#run.mail.smtpPort),
             }),
           );
         },
@@ -504,6 +510,22 @@ class Runner implements Shop {
       };
     }
     this.#save();
+  }
+
+  async #prepareMail(base: Record<string, string>): Promise<void> {
+    const [smtp, web] = await Promise.all([reserve(), reserve()]);
+    const url = `http://localhost:${web.port}`;
+    this.#run.mail = { url, port: web.port, smtpPort: smtp.port, pid: null, state: "idle" };
+    this.#mail = this.#make({
+      name: "mail",
+      command: catcherCommand(),
+      cwd: this.home.dir,
+      env: { ...base, ...catcherEnvironment(this.home.mail, smtp.port, web.port) },
+      graceMs: INFRA_GRACE_MS,
+      before: async () => {
+        await Promise.all([smtp.release(), web.release()]);
+      },
+    });
   }
 
   /**
@@ -568,10 +590,11 @@ class Runner implements Shop {
 
   async #startInfra(): Promise<void> {
     const { home } = this;
-    const { redis, sentry } = this.#run;
+    const { mail, redis, sentry } = this.#run;
     const password = redisPassword(home);
-    await Promise.all([this.#startUnit(this.#redis), this.#startUnit(this.#sentry)]);
+    await Promise.all([this.#redis, this.#sentry, this.#mail].map((unit) => this.#startUnit(unit)));
     await Promise.all([
+      this.#until("mail", this.#mail, () => answers(`http://127.0.0.1:${mail?.port}/health`)),
       this.#until("redis", this.#redis, () => redisAnswers(redis.port, password)),
       this.#until("sentry", this.#sentry, async () => {
         return (
@@ -656,16 +679,18 @@ class Runner implements Shop {
         ? this.#redis
         : name === "sentry"
           ? this.#sentry
-          : part === "app"
-            ? service?.unit
-            : service?.sidecar;
+          : name === "mail"
+            ? this.#mail
+            : part === "app"
+              ? service?.unit
+              : service?.sidecar;
     if (!unit) throw new Error(`There is no ${name} in ${this.project.file}.`);
     return unit;
   }
 
   #units(): Unit[] {
     const services = [...this.#services.values()].flatMap((each) => [each.unit, each.sidecar]);
-    return [this.#redis, this.#sentry, ...services].filter((unit) => unit !== null);
+    return [this.#redis, this.#sentry, this.#mail, ...services].filter((unit) => unit !== null);
   }
 
   #say(level: Level, text: string, aloud = true): void {
@@ -684,6 +709,7 @@ class Runner implements Shop {
     const state = (unit: Unit | null) => ({ pid: unit?.pid ?? null, state: unit?.state ?? "idle" });
     Object.assign(this.#run.redis, state(this.#redis));
     Object.assign(this.#run.sentry, state(this.#sentry));
+    if (this.#run.mail) Object.assign(this.#run.mail, state(this.#mail));
     for (const [name, service] of this.#services) {
       const run = this.#run.services[name];
       if (!run) continue;

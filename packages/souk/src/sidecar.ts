@@ -83,6 +83,8 @@ export function sidecarEnvironment(options: {
   redisPort?: number;
   secretsFile?: string;
   names?: string;
+  /** Where mails are sent to. */
+  mail?: Record<string, string>;
 }): Record<string, string> {
   return {
     DAPR_HOST_IP: "127.0.0.1",
@@ -96,6 +98,7 @@ export function sidecarEnvironment(options: {
     ...(options.redisPort ? { SOUK_REDIS: `127.0.0.1:${options.redisPort}` } : {}),
     ...(options.secretsFile ? { SOUK_SECRETS: options.secretsFile } : {}),
     ...(options.names ? { SOUK_NAMES: options.names } : {}),
+    ...options.mail,
   };
 }
 

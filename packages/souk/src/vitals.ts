@@ -23,6 +23,7 @@ export function vitals(run: Run): Vital[] {
     ]),
     ["redis", run.redis.pid],
     ["sentry", run.sentry.pid],
+    ["mail", run.mail?.pid ?? null],
   ];
   return processes.flatMap(([name, pid]) => {
     if (pid === null) return [];

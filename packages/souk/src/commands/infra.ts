@@ -9,7 +9,9 @@ import { type Context, homeFor } from "./context.ts";
 export function infraCommand(program: Command, context: Context): void {
   program
     .command("infra")
-    .description("start Redis and Sentry alone, for `dapr run -f .`, and say what to export")
+    .description(
+      "start Redis, Sentry and the mail catcher alone, for `dapr run -f .`, and say what to export",
+    )
     .option("--home <folder>", "the shop's folder (default: .souk)")
     .action(async ({ home: dir }: { home?: string }) => {
       const home = homeFor(context, dir);
@@ -28,6 +30,7 @@ export function infraCommand(program: Command, context: Context): void {
           "",
           `${dim("Redis ")} 127.0.0.1:${infra.redisPort}`,
           `${dim("Sentry")} localhost:${infra.sentryPort}`,
+          `${dim("Mail  ")} ${infra.mailUrl}`,
           "",
           "In another terminal, in the checkout:",
           "",
@@ -35,7 +38,7 @@ export function infraCommand(program: Command, context: Context): void {
           bold("  dapr run -f ."),
           "",
           dim(`The file exports ${infra.names.join(", ")}.`),
-          dim("Ctrl-C stops Redis and Sentry."),
+          dim("Ctrl-C stops them."),
         ].join("\n"),
       );
       await new Promise<void>((done) => {

@@ -20,7 +20,7 @@ export function logsCommand(program: Command, context: Context): void {
   program
     .command("logs [service]")
     .description(
-      "show the logs of all, merged by time, or of one service with its sidecar (also redis, sentry, souk)",
+      "show the logs of all, merged by time, or of one service with its sidecar (also redis, sentry, mail, souk)",
     )
     .option("-f, --follow", "go on as they are written")
     .option("-n, --lines <n>", "so many of the last lines", "200")

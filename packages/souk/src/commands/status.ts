@@ -48,6 +48,17 @@ export async function statusOf(home: Home): Promise<Status> {
       run.sentry.port,
       0,
     ),
+    ...(run.mail
+      ? [
+          probe(
+            "mail",
+            answers(`http://127.0.0.1:${run.mail.port}/health`),
+            run.mail.pid,
+            run.mail.smtpPort,
+            0,
+          ),
+        ]
+      : []),
   ]);
   return {
     ready: run.state === "ready" && processes.every((each) => each.ready),

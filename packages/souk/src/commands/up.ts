@@ -142,6 +142,7 @@ export function summary(
     ["Ready?", `${run.url}/ready`],
     ["OpenID", `${run.url}/.well-known/openid-configuration`],
     ["Products", `${run.url}/api/products`],
+    ...(run.mail ? [["Mail", `${run.mail.url} ${dim("(what the shop has sent)")}`]] : []),
     ["Client", `${shop.home.devClient} ${dim("(for development: all scopes)")}`],
     ["Admin", `${shop.home.devAdmin} ${dim("(for development: e-mail and password)")}`],
   ];

@@ -1,0 +1,321 @@
+import { createHash, randomBytes } from "node:crypto";
+import {
+  body,
+  cacheable,
+  etag,
+  idempotent,
+  type Kit,
+  notFound,
+  open,
+  owned,
+  page,
+  problems,
+  query,
+  type Reach,
+  Rejected,
+  type Rejection,
+  readWindow,
+  router,
+  says,
+  transact,
+} from "chassis";
+import {
+  DeliveryList,
+  DeliveryQuery,
+  DeliveryView,
+  Listing,
+  NewWebhook,
+  Unsubscribing,
+  WebhookList,
+  WebhookPatch,
+  WebhookView,
+} from "./contracts.ts";
+import { refusalOf } from "./outside/addresses.ts";
+import { rulesOf, secretPlace } from "./outside/delivering.ts";
+import { secretOf } from "./outside/signature.ts";
+import { digestIn } from "./outside/unsubscribing.ts";
+import { type Shows, style, unsubscribePage } from "./page.ts";
+import { deliveryView, webhookView } from "./queries.ts";
+import type { Place, Store } from "./store.ts";
+import { again, type Delivery, refusedEvents, rotated, type Webhook } from "./webhook.ts";
+import { languageOf } from "./words.ts";
+
+const private_ = "private, no-cache";
+/** So many webhooks an owner. */
+const most = 50;
+const registrars = owned({ all: [], own: ["orders:manage", "payments:manage"] });
+
+export const routes = router<Store>()
+  .post(
+    "/webhooks",
+    says("Register a webhook; the answer shows its secret, once", {
+      201: WebhookView,
+      ...problems(400, 403, 409, 422),
+    }),
+    registrars,
+    body(NewWebhook),
+    idempotent(),
+    async (c) => {
+      const { url, events } = c.req.valid("json");
+      const { kit, caller } = c.var;
+      refuse(refusedEvents(events, caller.scopes), refusedUrl(url, kit));
+      const { now, sealed, store } = kit;
+      return transact(c, async () => {
+        if ((await store.countWebhooks(caller.id)) >= most) {
+          refuse({
+            rejected: "too-many-webhooks",
+            detail: `There may be ${most} webhooks: delete one first`,
+          });
+        }
+        const id = kit.id();
+        const secret = newSecret();
+        const webhook: Webhook = {
+          id,
+          owner: caller.id,
+          url,
+          events: [...new Set(events)],
+          status: "enabled",
+          reason: null,
+          failingSince: null,
+          secrets: [{ sealed: sealed.seal(secret, secretPlace, id), until: null }],
+          version: 1,
+          createdAt: now(),
+        };
+        return {
+          change: { writes: [store.addWebhook(webhook)] },
+          status: 201,
+          body: { ...webhookView(webhook, now()), secret },
+          headers: { location: `/api/webhooks/${id}`, etag: etag(1), "cache-control": "no-store" },
+        };
+      });
+    },
+  )
+  .get(
+    "/webhooks",
+    says("List one's webhooks, newest first", { 200: WebhookList, ...problems(400) }),
+    registrars,
+    query(Listing),
+    async (c) => {
+      const { now, store } = c.var.kit;
+      const { limit, after } = readWindow(c.req.valid("query"), isPlace);
+      const rows = await store.webhooks(c.var.caller.id, { after, limit: limit + 1 });
+      return cacheable(
+        c,
+        page(rows, limit, placeOf, (row) => webhookView(row, now())),
+        private_,
+      );
+    },
+  )
+  .get(
+    "/webhooks/:id",
+    says("Read a webhook", { 200: WebhookView, ...problems(404) }),
+    registrars,
+    async (c) => {
+      const { now, store } = c.var.kit;
+      const webhook = await theirs(store, c.req.param("id"), c.var.reach);
+      return cacheable(c, webhookView(webhook, now()), private_, etag(webhook.version));
+    },
+  )
+  .patch(
+    "/webhooks/:id",
+    says("Change a webhook's address or events, disable it, or enable it again", {
+      200: WebhookView,
+      ...problems(400, 403, 404, 422),
+    }),
+    registrars,
+    body(WebhookPatch),
+    async (c) => {
+      const { url, events, status } = c.req.valid("json");
+      const { caller, kit, reach } = c.var;
+      refuse(
+        refusedEvents(events ?? [], caller.scopes),
+        url === undefined ? undefined : refusedUrl(url, kit),
+      );
+      const { now, store } = kit;
+      return transact(c, async () => {
+        const before = await theirs(store, c.req.param("id"), reach);
+        const enabled = status === "enabled" && before.status === "disabled";
+        const after: Webhook = {
+          ...before,
+          ...(url === undefined ? {} : { url }),
+          ...(events === undefined ? {} : { events: [...new Set(events)] }),
+          ...(status === undefined ? {} : { status }),
+          // It has a new chance.
+          ...(enabled ? { failingSince: null } : {}),
+          ...(status === undefined ? {} : { reason: null }),
+        };
+        const version = before.version + 1;
+        return {
+          change: { writes: [store.saveWebhook(before, after)] },
+          status: 200,
+          body: webhookView(after, now()),
+          headers: { etag: etag(version) },
+        };
+      });
+    },
+  )
+  .delete(
+    "/webhooks/:id",
+    says("Delete a webhook, and its deliveries", { 204: null, ...problems(404) }),
+    registrars,
+    async (c) => {
+      const { store } = c.var.kit;
+      return transact(c, async () => {
+        const { id } = await theirs(store, c.req.param("id"), c.var.reach);
+        return { change: { writes: store.removeWebhook(id) }, status: 204 };
+      });
+    },
+  )
+  .post(
+    "/webhooks/:id/secret",
+    says("Make a new secret, shown once; the one before goes on signing for a day", {
+      201: WebhookView,
+      ...problems(404, 409),
+    }),
+    registrars,
+    idempotent(),
+    async (c) => {
+      const { now, sealed, store } = c.var.kit;
+      return transact(c, async () => {
+        const before = await theirs(store, c.req.param("id"), c.var.reach);
+        const secret = newSecret();
+        const secrets = rotated(before.secrets, sealed.seal(secret, secretPlace, before.id), now());
+        const after = { ...before, secrets };
+        return {
+          change: { writes: [store.saveWebhook(before, after)] },
+          status: 201,
+          body: { ...webhookView(after, now()), secret },
+          headers: { etag: etag(before.version + 1), "cache-control": "no-store" },
+        };
+      });
+    },
+  )
+  .get(
+    "/webhooks/:id/deliveries",
+    says("List a webhook's deliveries with every try, newest first; kept for 30 days", {
+      200: DeliveryList,
+      ...problems(400, 404),
+    }),
+    registrars,
+    query(DeliveryQuery),
+    async (c) => {
+      const { store } = c.var.kit;
+      const { status, ...paging } = c.req.valid("query");
+      const { limit, after } = readWindow(paging, isPlace);
+      const { id } = await theirs(store, c.req.param("id"), c.var.reach);
+      const rows = await store.deliveries(id, { status, after, limit: limit + 1 });
+      return cacheable(c, page(rows, limit, placeOf, deliveryView), private_);
+    },
+  )
+  .post(
+    "/webhooks/:id/deliveries/:deliveryId/redeliver",
+    says("Send an event again; it keeps its id", { 202: DeliveryView, ...problems(404, 409) }),
+    registrars,
+    idempotent(),
+    async (c) => {
+      const { now, store } = c.var.kit;
+      return transact(c, async () => {
+        const webhook = await theirs(store, c.req.param("id"), c.var.reach);
+        const delivery = await store.delivery(c.req.param("deliveryId"));
+        if (delivery?.webhookId !== webhook.id) throw notFound("A delivery of this webhook with this id");
+        const decided = again(delivery, webhook);
+        if ("rejected" in decided) throw new Rejected(decided);
+        const at = now();
+        return {
+          change: store.deliverAgain(delivery, decided.delivery, at),
+          status: 202,
+          body: deliveryView({ ...delivery, ...decided.delivery, nextAt: at }),
+        };
+      });
+    },
+  )
+  .get(
+    "/unsubscribe",
+    says("The page behind a mail's link: asks, and changes nothing", { 200: null, ...problems(404) }),
+    open("the link is signed, and comes with a mail to the address it is about"),
+    async (c) => {
+      await linked(c.var.kit, c.req.query("token"));
+      return shown(c.req.header("accept-language"), "ask");
+    },
+  )
+  .post(
+    "/unsubscribe",
+    says(
+      "Unsubscribe with one click (RFC 8058), or by the page's form; or subscribe again",
+      { 200: null, ...problems(404) },
+      { "application/x-www-form-urlencoded": Unsubscribing },
+    ),
+    open("the link is signed, and comes with a mail to the address it is about"),
+    async (c) => {
+      const { kit, unit, trace } = c.var;
+      const language = c.req.header("accept-language");
+      const digest = await linked(kit, c.req.query("token"));
+      const form = await c.req.parseBody().catch(() => ({}) as Record<string, unknown>);
+      const back = form.again === "yes";
+      const { now, store } = kit;
+      await unit.commit(
+        { writes: [back ? store.subscribe(digest) : store.unsubscribe(digest, now())] },
+        trace,
+      );
+      return shown(language, back ? "again" : "done");
+    },
+  );
+
+const newSecret = (): string => secretOf(randomBytes(32));
+
+function refuse(...rejections: (Rejection | undefined)[]): void {
+  const first = rejections.find((one) => one !== undefined);
+  if (first) throw new Rejected(first);
+}
+
+function refusedUrl(url: string, kit: Kit<Store>): Rejection | undefined {
+  const refusal = refusalOf(url, rulesOf(kit));
+  if (refusal === undefined) return undefined;
+  return {
+    rejected: "webhook-url-refused",
+    detail: `The URL ${refusal}`,
+    errors: [{ pointer: "/url", detail: refusal }],
+  };
+}
+
+/** @throws {Problem} 404 for one that is somebody else's as well */
+async function theirs(store: Store, id: string, reach: Reach): Promise<Webhook> {
+  const webhook = await store.webhook(id);
+  if (webhook && reach !== "all" && webhook.owner === reach.owner) return webhook;
+  throw notFound("A webhook of yours with this id");
+}
+
+/** @throws {Problem} 404 for a link that was not made here */
+async function linked(kit: Kit<Store>, token = ""): Promise<string> {
+  const digest = await digestIn(kit, token);
+  if (digest === undefined) throw notFound("This link");
+  return digest;
+}
+
+const policy = [
+  "default-src 'none'",
+  `style-src 'sha256-${createHash("sha256").update(style).digest("base64")}'`,
+  "base-uri 'none'",
+  "form-action 'self'",
+  "frame-ancestors 'none'",
+].join("; ");
+
+const shown = (language: string | undefined, shows: Shows): Response =>
+  new Response(unsubscribePage(languageOf(language), shows), {
+    headers: {
+      "content-type": "text/html; charset=utf-8",
+      "content-security-policy": policy,
+      // The address of the page is a secret of its reader.
+      "referrer-policy": "no-referrer",
+      "cache-control": "no-store",
+    },
+  });
+
+const placeOf = ({ createdAt, id }: Webhook | Delivery): Place => ({ at: createdAt, id });
+const isPlace = (value: unknown): value is Place =>
+  typeof value === "object" &&
+  value !== null &&
+  "at" in value &&
+  "id" in value &&
+  typeof value.at === "number" &&
+  typeof value.id === "string";

@@ -1,0 +1,231 @@
+import type { Money, OrderFacts, Template } from "./mail.ts";
+
+/** What a mail says, before it has a form. */
+export interface Words {
+  subject: string;
+  parts: Part[];
+}
+
+export type Part =
+  | { text: string }
+  | { button: string; href: string }
+  | { table: { head: string[]; rows: string[][]; foot?: string[] } }
+  | { small: string };
+
+/** What the words are about: a link for accounts, the facts for orders. */
+export interface About {
+  link: string;
+  order: OrderFacts;
+}
+
+export interface Language {
+  tag: string;
+  /** Without a name where there is none to use. */
+  greeting(name?: string): string;
+  goodbye: string;
+  unsubscribe: string;
+  /** The page that the link leads to. */
+  page: {
+    title: string;
+    ask: string;
+    button: string;
+    done: string;
+    back: string;
+    again: string;
+  };
+  words: Record<Template, (about: About) => Words>;
+}
+
+const money =
+  (tag: string) =>
+  ({ amount, currency }: Money): string => {
+    const format = new Intl.NumberFormat(tag, { style: "currency", currency });
+    return format.format(amount / 10 ** (format.resolvedOptions().maximumFractionDigits ?? 2));
+  };
+
+/** The customer's own name for an order, where there is one. */
+const called = ({ reference, orderId }: OrderFacts): string => reference ?? orderId;
+
+const lines = (
+  { lines: ordered = [], total }: OrderFacts,
+  head: string[],
+  sum: string,
+  show: (amount: Money) => string,
+): Part => ({
+  table: {
+    head,
+    rows: ordered.map(({ sku, quantity, unitPrice: { amount, currency } }) => [
+      sku,
+      String(quantity),
+      show({ amount: amount * quantity, currency }),
+    ]),
+    ...(total ? { foot: [sum, "", show(total)] } : {}),
+  },
+});
+
+const pounds = money("en-GB");
+const english: Language = {
+  tag: "en",
+  greeting: (name) => (name ? `Hello ${name},` : "Hello,"),
+  goodbye: "Your shop",
+  unsubscribe: "No more mails about the progress of your orders",
+  page: {
+    title: "Mails about your orders",
+    ask: "Do you want no more mails about the progress of your orders? Confirmations still come.",
+    button: "Unsubscribe",
+    done: "You will get no more mails about the progress of your orders.",
+    back: "Subscribe again",
+    again: "You will get mails about the progress of your orders again.",
+  },
+  words: {
+    "verify-email": ({ link }) => ({
+      subject: "Please confirm your e-mail address",
+      parts: [
+        { text: "Thank you for registering. Please confirm that this address is yours." },
+        { button: "Confirm address", href: link },
+        { small: "The link holds for a day and works once. If you have not registered, ignore this mail." },
+      ],
+    }),
+    "reset-password": ({ link }) => ({
+      subject: "Choose a new password",
+      parts: [
+        { text: "Somebody, hopefully you, has asked for a new password." },
+        { button: "Choose a password", href: link },
+        { small: "The link holds for an hour and works once. If it was not you, nothing has changed." },
+      ],
+    }),
+    "already-registered": ({ link }) => ({
+      subject: "You are registered already",
+      parts: [
+        { text: "Somebody has tried to register with your address. You have an account already." },
+        { text: "Have you forgotten your password? Here you can choose a new one." },
+        { button: "Choose a password", href: link },
+        { small: "If it was not you, ignore this mail: nothing has changed." },
+      ],
+    }),
+    "order-confirmed": ({ order }) => ({
+      subject: `Your order ${called(order)} is confirmed`,
+      parts: [
+        { text: `Thank you. Your order ${called(order)} is paid and confirmed.` },
+        lines(order, ["Article", "Quantity", "Price"], "Total", pounds),
+      ],
+    }),
+    "order-rejected": ({ order }) => ({
+      subject: `Your order ${called(order)} could not be accepted`,
+      parts: [
+        {
+          text: {
+            "out-of-stock": `We are sorry: of something in your order ${called(order)} there is not enough left.`,
+            "payment-declined": `We are sorry: the payment of your order ${called(order)} was declined.`,
+            "timed-out": `We are sorry: the payment of your order ${called(order)} did not arrive in time.`,
+          }[order.reason ?? "timed-out"],
+        },
+        { text: "Nothing was charged, and nothing is reserved for you any more." },
+      ],
+    }),
+    "order-cancelled": ({ order }) => ({
+      subject: `Your order ${called(order)} is cancelled`,
+      parts: [
+        { text: `Your order ${called(order)} is cancelled. What you have paid for it goes back to you.` },
+      ],
+    }),
+    "payment-refunded": ({ order }) => ({
+      subject: `A refund for your order ${called(order)}`,
+      parts: [
+        {
+          text: `For your order ${called(order)} we have given back ${order.total ? pounds(order.total) : ""}.`,
+        },
+        { small: "Depending on your bank it takes some days to arrive." },
+      ],
+    }),
+  },
+};
+
+const euros = money("de-DE");
+const german: Language = {
+  tag: "de",
+  greeting: (name) => (name ? `Guten Tag ${name},` : "Guten Tag,"),
+  goodbye: "Ihr Shop",
+  unsubscribe: "Keine Mails mehr zum Stand Ihrer Bestellungen",
+  page: {
+    title: "Mails zu Ihren Bestellungen",
+    ask: "Möchten Sie keine Mails mehr zum Stand Ihrer Bestellungen? Bestätigungen kommen weiterhin.",
+    button: "Abbestellen",
+    done: "Sie bekommen keine Mails mehr zum Stand Ihrer Bestellungen.",
+    back: "Wieder bestellen",
+    again: "Sie bekommen wieder Mails zum Stand Ihrer Bestellungen.",
+  },
+  words: {
+    "verify-email": ({ link }) => ({
+      subject: "Bitte bestätigen Sie Ihre E-Mail-Adresse",
+      parts: [
+        { text: "Danke für Ihre Anmeldung. Bitte bestätigen Sie, dass diese Adresse Ihre ist." },
+        { button: "Adresse bestätigen", href: link },
+        {
+          small:
+            "Der Link gilt einen Tag und nur einmal. Haben Sie sich nicht angemeldet, ist nichts weiter zu tun.",
+        },
+      ],
+    }),
+    "reset-password": ({ link }) => ({
+      subject: "Wählen Sie ein neues Passwort",
+      parts: [
+        { text: "Jemand, hoffentlich Sie, hat um ein neues Passwort gebeten." },
+        { button: "Passwort wählen", href: link },
+        { small: "Der Link gilt eine Stunde und nur einmal. Waren Sie es nicht, hat sich nichts geändert." },
+      ],
+    }),
+    "already-registered": ({ link }) => ({
+      subject: "Sie sind schon angemeldet",
+      parts: [
+        { text: "Jemand wollte sich mit Ihrer Adresse anmelden. Sie haben bereits ein Konto." },
+        { text: "Haben Sie Ihr Passwort vergessen? Hier können Sie ein neues wählen." },
+        { button: "Passwort wählen", href: link },
+        { small: "Waren Sie es nicht, ist nichts weiter zu tun: Es hat sich nichts geändert." },
+      ],
+    }),
+    "order-confirmed": ({ order }) => ({
+      subject: `Ihre Bestellung ${called(order)} ist bestätigt`,
+      parts: [
+        { text: `Vielen Dank. Ihre Bestellung ${called(order)} ist bezahlt und bestätigt.` },
+        lines(order, ["Artikel", "Menge", "Preis"], "Summe", euros),
+      ],
+    }),
+    "order-rejected": ({ order }) => ({
+      subject: `Ihre Bestellung ${called(order)} konnte nicht angenommen werden`,
+      parts: [
+        {
+          text: {
+            "out-of-stock": `Es tut uns leid: Von etwas in Ihrer Bestellung ${called(order)} ist nicht mehr genug da.`,
+            "payment-declined": `Es tut uns leid: Die Zahlung Ihrer Bestellung ${called(order)} wurde abgelehnt.`,
+            "timed-out": `Es tut uns leid: Die Zahlung Ihrer Bestellung ${called(order)} kam nicht rechtzeitig an.`,
+          }[order.reason ?? "timed-out"],
+        },
+        { text: "Es wurde nichts abgebucht, und es ist nichts mehr für Sie zurückgelegt." },
+      ],
+    }),
+    "order-cancelled": ({ order }) => ({
+      subject: `Ihre Bestellung ${called(order)} ist storniert`,
+      parts: [
+        {
+          text: `Ihre Bestellung ${called(order)} ist storniert. Was Sie dafür bezahlt haben, bekommen Sie zurück.`,
+        },
+      ],
+    }),
+    "payment-refunded": ({ order }) => ({
+      subject: `Eine Erstattung zu Ihrer Bestellung ${called(order)}`,
+      parts: [
+        {
+          text: `Zu Ihrer Bestellung ${called(order)} haben wir ${order.total ? euros(order.total) : ""} erstattet.`,
+        },
+        { small: "Je nach Bank dauert es einige Tage, bis es ankommt." },
+      ],
+    }),
+  },
+};
+
+const languages: Language[] = [english, german];
+
+/** The language of a BCP 47 tag or an Accept-Language header's first choice; English where there is no other. */
+export const languageOf = (tag: string | null | undefined): Language =>
+  languages.find((one) => one.tag === tag?.trim().slice(0, 2).toLowerCase()) ?? english;

@@ -1,0 +1,108 @@
+/** Mails of a whole shop, through the sidecar's SMTP binding, to the catcher that `npm start` runs. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import type { Caught, Summary } from "../../packages/souk/src/mail/box.ts";
+import { type TestShop, testShop } from "./shop.ts";
+
+let on: TestShop;
+beforeAll(async () => {
+  on = await testShop();
+}, 200_000);
+afterAll(() => on?.stop(), 60_000);
+
+const catcher = (): string => {
+  const { mail } = on.shop.run;
+  if (!mail) throw new Error("there is no mail catcher");
+  return mail.url;
+};
+const readAll = async (): Promise<Summary[]> =>
+  (await (await fetch(`${catcher()}/api/mails`)).json()) as Summary[];
+
+/** Waits for mails to an address: `count` of them, whole. */
+async function mailsTo(address: string, count = 1): Promise<Caught[]> {
+  for (;;) {
+    const found = (await readAll()).filter(({ to }) => to.includes(address));
+    if (found.length >= count) {
+      return Promise.all(
+        found.map(async ({ id }) => (await (await fetch(`${catcher()}/api/mails/${id}`)).json()) as Caught),
+      );
+    }
+    await pause(50);
+  }
+}
+
+const register = (email: string, name: string, language = "en") =>
+  on.api.call("/api/users", {
+    method: "POST",
+    guest: true,
+    body: { email, name, language, password: `a long one for ${name} 7` },
+  });
+
+const header = ({ headers }: Caught, name: string): string | undefined =>
+  headers.find((one) => one.name.toLowerCase() === name)?.value;
+
+test("who registers gets a mail, as text and as HTML, with a link", async () => {
+  await register("ada.lovelace@example.com", "Ada");
+  const [mail] = await mailsTo("ada.lovelace@example.com");
+  expect(mail).toMatchObject({ subject: "Please confirm your e-mail address" });
+  expect(mail?.from).toContain("shop@souk.example");
+  const link = /http:\S+\/verify-email\S+/.exec(mail?.text ?? "")?.[0] ?? "";
+  expect(link).toStartWith(`${on.shop.url}/verify-email`);
+  expect(mail?.text).toStartWith("Hello Ada,");
+  expect(mail?.html).toContain(`href="${link}"`);
+  expect(header(mail as Caught, "message-id")).toMatch(/^<[\w-]+@localhost>$/);
+  expect(header(mail as Caught, "auto-submitted")).toBe("auto-generated");
+
+  // A person reads it, too.
+  const page = await (await fetch(`${catcher()}/mails/${mail?.id}`)).text();
+  expect(page).toContain('sandbox="allow-popups');
+  expect(await (await fetch(catcher())).text()).toContain("Please confirm your e-mail address");
+}, 60_000);
+
+test("in the reader's language", async () => {
+  await register("grete.hermann@example.com", "Grete", "de-AT");
+  const [mail] = await mailsTo("grete.hermann@example.com");
+  expect(mail?.subject).toBe("Bitte bestätigen Sie Ihre E-Mail-Adresse");
+  expect(mail?.text).toStartWith("Guten Tag Grete,");
+}, 60_000);
+
+test("a mail server that is down delays a mail, and it comes once", async () => {
+  await on.shop.halt("mail");
+  await register("mary.somerville@example.com", "Mary");
+  while (!on.shop.tail("notifications").some((line) => line.includes("a mail was not sent"))) await pause(50);
+  // Also a service that dies meanwhile forgets nothing.
+  await on.shop.kill("notifications");
+  await on.shop.start("mail");
+  const answers = () =>
+    fetch(catcher()).then(
+      ({ ok }) => ok,
+      () => false,
+    );
+  while (!(await answers())) await pause(50);
+  expect(await mailsTo("mary.somerville@example.com")).toHaveLength(1);
+  // What comes after it has come: it would have come by then, if it came twice.
+  await on.shop.ready();
+  await register("emmy.noether@example.com", "Emmy");
+  await mailsTo("emmy.noether@example.com");
+  expect(await mailsTo("mary.somerville@example.com")).toHaveLength(1);
+}, 120_000);
+
+test("nothing of it is kept in the open, or in a log", async () => {
+  await mailsTo("ada.lovelace@example.com");
+  const { data, logs } = on.shop.home;
+  const files = [
+    ...readdirSync(data)
+      .filter((name) => name.startsWith("notifications"))
+      .map((name) => join(data, name)),
+    ...readdirSync(logs).map((name) => join(logs, name)),
+  ];
+  expect(files.length).toBeGreaterThan(10);
+  for (const file of files) {
+    const text = readFileSync(file, "latin1");
+    for (const word of ["lovelace", "somerville", "verify-email?token", "Grete"]) {
+      expect(text.includes(word), `${word} in ${file}`).toBe(false);
+    }
+  }
+});
