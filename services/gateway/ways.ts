@@ -67,6 +67,8 @@ export const ways: Way[] = [
   page("/forgot-password"),
   page("/reset-password"),
 
+  { path: "/api/keys", service: "identity", methods: ["GET"] },
+  { path: "/api/keys/rotate", service: "identity", methods: ["POST"], changes: () => [ofIdentity] },
   { path: "/api/users", service: "identity", methods: ["GET", "POST"] },
   { path: "/api/users/verify-email", service: "identity", methods: ["POST"] },
   { path: "/api/users/forgot-password", service: "identity", methods: ["POST"] },
