@@ -1,4 +1,3 @@
-import { createHmac } from "node:crypto";
 import { type Fields, fields, flat } from "./form.ts";
 
 // A Stripe with a memory, for tests: PaymentIntents captured by hand, refunds, disputes, events and idempotency keys, as
@@ -344,23 +343,3 @@ const json = (status: number, body: unknown, headers: Record<string, string> = {
     status,
     headers: { "content-type": "application/json", "request-id": "req_test", ...headers },
   });
-
-/** A webhook as Stripe sends it: signed over its time and its very bytes (https://docs.stripe.com/webhooks/signature). */
-export function signed(
-  event: unknown,
-  secrets: string | string[],
-  at = Date.now(),
-): { body: string; headers: Record<string, string> } {
-  const body = JSON.stringify(event, null, 2);
-  const t = Math.floor(at / 1000);
-  const signatures = [secrets]
-    .flat()
-    .map((secret) => `v1=${createHmac("sha256", secret).update(`${t}.${body}`).digest("hex")}`);
-  return {
-    body,
-    headers: {
-      "content-type": "application/json; charset=utf-8",
-      "stripe-signature": [`t=${t}`, ...signatures].join(","),
-    },
-  };
-}

@@ -1,9 +1,9 @@
 import type Stripe from "stripe";
-import type { Dispute, Money } from "../payment.ts";
-import type { Statement } from "../reconcile.ts";
+import type { Money } from "../payment.ts";
 import type { Provider } from "./provider.ts";
 import { declineOf, explained, isOutOfStep, refusalOf, wordFor } from "./stripe-errors.ts";
 import { fromStripe, toStripe, Unpayable } from "./stripe-money.ts";
+import { disputesOf, stands, stateOf, subject, sum } from "./stripe-reading.ts";
 
 type Intent = Stripe.PaymentIntent;
 
@@ -45,7 +45,7 @@ export function stripeProvider(client: () => Promise<Stripe>, shop: string): Req
     try {
       const intent = await at(call);
       // What is repeated is what was so then.
-      return intent.lastResponse.headers["idempotent-replayed"] === "true" ? await look(id) : intent;
+      return isRepeated(intent) ? await look(id) : intent;
     } catch (error) {
       if (isOutOfStep(error)) return look(id);
       throw error;
@@ -146,6 +146,7 @@ export function stripeProvider(client: () => Promise<Stripe>, shop: string): Req
       if (same) return stands(same);
       const intent = await look(id);
       const wanted = toStripe(asked).amount;
+      if (intent.amount_received === 0) throw new Error(`Nothing of ${id} was captured`);
       const left = intent.amount_received - sum(before);
       // Somebody gave it back on Stripe's own pages: the customer has it.
       if (left <= 0) return asked.amount;
@@ -221,6 +222,11 @@ export function stripeProvider(client: () => Promise<Stripe>, shop: string): Req
   };
 }
 
+/** With the library's fetch client the headers are fetch's own, whatever its types say. */
+function isRepeated({ lastResponse: { headers } }: Stripe.Response<Intent>): boolean {
+  return new Headers(headers).get("idempotent-replayed") === "true";
+}
+
 /** @throws {Error} for a payment that Stripe was never told of */
 function named(reference: string | undefined): string {
   if (reference === undefined) throw new Error("The payment has no PaymentIntent");
@@ -235,50 +241,3 @@ function methodOf(token: string): Stripe.PaymentIntentConfirmParams {
 
 const declineIn = ({ last_payment_error: error }: Intent): string =>
   wordFor(error?.decline_code || error?.code);
-
-function stateOf({ status }: Intent): Statement["state"] {
-  switch (status) {
-    case "succeeded":
-      return "captured";
-    case "canceled":
-      return "voided";
-    // Made and not confirmed, or declined: nothing is held, and nobody but us can confirm it.
-    case "requires_payment_method":
-      return "declined";
-    default:
-      return "open";
-  }
-}
-
-const sum = (refunds: Stripe.Refund[]): number => refunds.reduce((all, { amount }) => all + amount, 0);
-
-/** What went back under a refund's key: with what others had given back already, where too little was left. */
-const stands = ({ amount, currency, metadata }: Stripe.Refund): number =>
-  fromStripe(Number(metadata?.covers ?? amount), currency).amount;
-
-async function disputesOf(stripe: Stripe, reference: string): Promise<Dispute[]> {
-  const { data } = await stripe.disputes.list({ payment_intent: reference, limit: mostAtOnce });
-  return data.map(({ id, status, reason, amount, currency }) => ({
-    reference: id,
-    status,
-    reason,
-    amount: fromStripe(amount, currency).amount,
-  }));
-}
-
-/** The payment that an object is, or belongs to. */
-function subject(object: unknown): { reference: string | undefined; metadata: Stripe.Metadata | undefined } {
-  const {
-    object: kind,
-    id,
-    payment_intent: of,
-    metadata,
-  } = object as {
-    object: string;
-    id: string;
-    payment_intent?: string | { id: string } | null;
-    metadata?: Stripe.Metadata;
-  };
-  const reference = kind === "payment_intent" ? id : typeof of === "object" ? of?.id : of;
-  return { reference, metadata };
-}
