@@ -15,12 +15,15 @@ import { proxies } from "./addresses.ts";
 import { EdgeCache, type Found } from "./cache.ts";
 import { deadLetterPaths, deadLetters } from "./dead-letters.ts";
 import { forward, forwardWhole, passBack } from "./forward.ts";
-import { home, pagePolicy } from "./home.ts";
+import { home } from "./home.ts";
 import { Lanes } from "./lanes.ts";
 import { guessing, limited } from "./limited.ts";
 import { asked } from "./paths.ts";
 import { RateLimits } from "./rate-limits.ts";
 import { Readiness } from "./readiness.ts";
+import { sessionPaths, sessionRoutes, signedIn } from "./session-routes.ts";
+import { Sessions } from "./sessions.ts";
+import { pagePolicy } from "./style.ts";
 import { behind, type Way, ways } from "./ways.ts";
 
 /** What the gateway keeps: nothing that is missed after a restart. */
@@ -29,6 +32,7 @@ export interface Memory {
   readiness: Readiness;
   lanes: Lanes;
   limits: RateLimits;
+  sessions: Sessions;
 }
 
 type E = Env<Memory>;
@@ -49,6 +53,7 @@ export function memory(config: Config): Memory {
       integer(config, "BUN_CONFIG_MAX_HTTP_REQUESTS", bunsConnections),
     ),
     limits: new RateLimits(config),
+    sessions: new Sessions(config),
   };
 }
 
@@ -128,7 +133,7 @@ const secured: MiddlewareHandler<E> = async (c, next) => {
     headers.set("strict-transport-security", "max-age=31536000");
 };
 
-export const edgeMiddleware: MiddlewareHandler<E>[] = [secured, guessing];
+export const edgeMiddleware: MiddlewareHandler<E>[] = [secured, guessing, signedIn];
 
 async function front(c: Context<E>): Promise<Response> {
   const states = await c.var.kit.store.readiness.states(c.var.kit);
@@ -182,6 +187,7 @@ function fromCache(c: Context<E>, { status, headers: given, body, tag, how, age 
 export const edge = router<Memory>();
 edge.use(limited);
 edge.get("/", open("a page that shows what runs"), front);
+edge.route("/", sessionRoutes);
 edge.route("/", deadLetters);
 for (const way of ways) {
   const go = onTheWay(way);
@@ -189,7 +195,7 @@ for (const way of ways) {
   for (const method of way.methods) edge.on(method, way.path, leftTo(way.service), go);
 }
 for (const [path, methods] of Map.groupBy(
-  [...ways, ...deadLetterPaths, { path: "/", methods: ["GET" as const] }],
+  [...ways, ...sessionPaths, ...deadLetterPaths, { path: "/", methods: ["GET" as const] }],
   ({ path }) => path,
 )) {
   // A path that another one covers leaves the refusal to that one.

@@ -25,10 +25,5 @@ export const guessing: MiddlewareHandler<E> = async (c, next) => {
   const who = network(addressOf(c));
   limits.ensure(kit.now(), "bad-tokens", "address", who);
   await next();
-  if (c.res.status !== 401) return;
-  try {
-    limits.take(kit, "bad-tokens", "address", who);
-  } catch {
-    // Used up in the meantime: this one was looked at, and has its answer.
-  }
+  if (c.res.status === 401) limits.note(kit, "bad-tokens", "address", who);
 };

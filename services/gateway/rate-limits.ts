@@ -41,6 +41,11 @@ export class RateLimits {
     return headersOf(name, window.limit, share);
   }
 
+  /** Counts a request that has its answer already. */
+  note(kit: Pick<Kit<unknown>, "sidecar" | "log" | "now">, budget: Budget, by: By, who: string): void {
+    if (this.#windows.get(`${budget}-${by}`)?.take(who, kit.now())) this.#replicas.soon(kit);
+  }
+
   /** Counts nothing. @throws {Problem} 429 when somebody has used up their share */
   ensure(now: number, budget: Budget, by: By, who: string): void {
     const name = `${budget}-${by}`;

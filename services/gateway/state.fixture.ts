@@ -36,7 +36,11 @@ export function sharedState() {
     /** What is kept, as text: what somebody who reads the store would see. */
     text: () => JSON.stringify([...kept]),
     keys: () => [...kept.keys()],
-    clear: () => kept.clear(),
+    /** Puts each of two values in the place of the other. */
+    swap() {
+      const [[a, one], [b, other]] = [...kept] as [[string, never], [string, never]];
+      kept.set(a, other).set(b, one);
+    },
     outage(now: boolean) {
       down = now;
     },
