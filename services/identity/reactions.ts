@@ -1,5 +1,6 @@
 import type { JobHandler } from "chassis";
 import type { Job } from "drizzle-outbox";
+import { rotateKeys } from "./provider/rotation.ts";
 import type { Store } from "./store.ts";
 
 const every = 3_600_000;
@@ -8,6 +9,7 @@ const every = 3_600_000;
 export const forgetting = (at: number): Job => ({ kind: "forget-expired", key: "", at });
 
 export const jobs: Record<string, JobHandler<Store>> = {
+  "rotate-keys": rotateKeys,
   "forget-expired": (_job, { store, now }) => ({
     writes: [...store.sweep(now()), store.dropExpired(now())],
     jobs: [forgetting(now() + every)],

@@ -10,6 +10,7 @@ import { deadLettersCommand } from "./commands/dead-letters.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { downCommand } from "./commands/down.ts";
 import { infraCommand } from "./commands/infra.ts";
+import { keysCommand } from "./commands/keys.ts";
 import { logsCommand } from "./commands/logs.ts";
 import { statusCommand } from "./commands/status.ts";
 import { upCommand } from "./commands/up.ts";
@@ -50,6 +51,7 @@ try {
   infraCommand(program, here);
   retailCommands(program, here.root);
   deadLettersCommand(program, here);
+  keysCommand(program, here);
   backupCommands(program, here);
   benchCommand(program);
   chaosCommand(program, here);

@@ -10,6 +10,7 @@ import { developmentClient } from "./development.ts";
 import { algorithmOf, createKeys, type Keys } from "./keys.ts";
 import { createProvider, leadsTo } from "./provider.ts";
 import { publicPart, type Ring } from "./ring.ts";
+import { nextRotation } from "./rotation.ts";
 import { personScopes, staffScopes } from "./scopes.ts";
 import { createSealing, type Sealing } from "./sealing.ts";
 import { pagePolicy } from "./style.ts";
@@ -35,7 +36,11 @@ const issuers = new WeakMap<Kit<Store>, Issuer>();
 export async function prepare(kit: Kit<Store>, commit: Commit): Promise<void> {
   issuers.set(kit, createIssuer(kit, commit));
   const { config, store, log } = kit;
-  await commit({ writes: [store.saveClient(webClient(config.publicUrl))] });
+  const rotation = await nextRotation(store, config, kit.now());
+  await commit({
+    writes: [store.saveClient(webClient(config.publicUrl))],
+    jobs: rotation ? [rotation] : [{ kind: "rotate-keys", key: "", cancel: true }],
+  });
   if (!config.development) return;
   const file = config.env.DEV_CLIENT_FILE;
   if (!file)

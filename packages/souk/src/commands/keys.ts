@@ -1,0 +1,73 @@
+import type { Command } from "commander";
+import { type Api, openApi } from "../api-client.ts";
+import { green } from "../terminal.ts";
+import { type Context, homeFor } from "./context.ts";
+
+interface Options {
+  home?: string;
+  url?: string;
+  json?: boolean;
+}
+
+interface Key {
+  kid: string;
+  algorithm: string;
+  state: "signs" | "next" | "checks" | "withdrawn";
+  createdAt: string;
+  signsFrom: string | null;
+}
+
+const meanings: Record<Key["state"], string> = {
+  signs: "signs",
+  next: "published, signs next",
+  checks: "signs no more, its tokens still hold",
+  withdrawn: "no longer published",
+};
+
+/** Registers `keys`: list, rotate. */
+export function keysCommand(program: Command, context: Context): void {
+  const keys = program.command("keys").description("the keys that tokens are signed with: list, rotate");
+  const sub = (name: string, description: string, isDefault = false): Command =>
+    keys
+      .command(name, { isDefault })
+      .description(description)
+      .option("--json", "for programs")
+      .option("--home <folder>", "the shop's folder (default: .souk)")
+      .option("--url <url>", "the shop's address (default: the one it was started with)");
+  const open = ({ home, url }: Options): Promise<Api> => openApi(homeFor(context, home).devClient, url);
+
+  sub("list", "which key signs, which comes next, which are still published", true).action(
+    async (options: Options) => {
+      const { body } = await (await open(options)).call<{ items: Key[] }>("/api/keys");
+      print(options, body, () => rows(body.items));
+    },
+  );
+  sub("rotate", "let the next key sign as soon as everybody can know it").action(async (options: Options) => {
+    const { body } = await (await open(options)).call<{ at: string; items: Key[] }>("/api/keys/rotate", {
+      method: "POST",
+    });
+    const waits = Date.parse(body.at) > Date.now();
+    print(options, body, () =>
+      [
+        rows(body.items),
+        "",
+        waits
+          ? `The next key signs from ${body.at}: until then it is published, so that everybody knows it.`
+          : green("The next key signs from now on."),
+      ].join("\n"),
+    );
+  });
+}
+
+function rows(items: Key[]): string {
+  const width = Math.max(0, ...items.map(({ kid }) => kid.length));
+  return items
+    .map(({ kid, algorithm, state, signsFrom }) =>
+      `${kid.padEnd(width)}  ${algorithm}  ${(signsFrom ?? "").padEnd(24)}  ${meanings[state] ?? state}`.trimEnd(),
+    )
+    .join("\n");
+}
+
+function print(options: Options, value: unknown, text: () => string): void {
+  process.stdout.write(`${options.json ? JSON.stringify(value, null, 2) : text()}\n`);
+}
