@@ -1,0 +1,9 @@
+ALTER TABLE `users` ADD `sealed_with` text;
+--> statement-breakpoint
+CREATE INDEX `users_by_key` ON `users` (`sealed_with`,`id`);
+--> statement-breakpoint
+ALTER TABLE `idempotency` ADD `owner` text;
+--> statement-breakpoint
+ALTER TABLE `idempotency` ADD `sealed_with` text;
+--> statement-breakpoint
+CREATE INDEX `idempotency_by_seal` ON `idempotency` (`sealed_with`,`id`);
