@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import {
+  allow,
   body,
   cacheable,
   etag,
@@ -43,7 +44,8 @@ import { languageOf } from "./words.ts";
 const private_ = "private, no-cache";
 /** So many webhooks an owner. */
 const most = 50;
-const registrars = owned({ all: [], own: ["orders:manage", "payments:manage"] });
+const scopes = ["orders:manage", "payments:manage"];
+const registrars = owned({ all: [], own: scopes });
 
 export const routes = router<Store>()
   .post(
@@ -52,7 +54,7 @@ export const routes = router<Store>()
       201: WebhookView,
       ...problems(400, 403, 409, 422),
     }),
-    registrars,
+    allow(...scopes),
     body(NewWebhook),
     idempotent(),
     async (c) => {

@@ -14,5 +14,5 @@ export default service({
   seals: true,
   prepare,
   measures,
-  statuses: { "insufficient-scope": 403, "webhook-url-refused": 422 },
+  statuses: { "events-not-allowed": 403, "webhook-url-refused": 422 },
 });

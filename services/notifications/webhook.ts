@@ -90,7 +90,7 @@ export function refusedEvents(events: EventName[], scopes: ReadonlySet<string>):
   return errors.length === 0
     ? undefined
     : {
-        rejected: "insufficient-scope",
+        rejected: "events-not-allowed",
         detail: "The token does not allow to see all of these events",
         errors,
       };

@@ -120,6 +120,8 @@ const written: Record<string, (params: Record<string, string>, n: number) => obj
     password: `a new word ${n} for it`,
   }),
   "PATCH /users/:id": () => ({ name: "Another name" }),
+  "POST /webhooks": () => ({ url: "https://receiver.invalid/hooks", events: ["order.placed"] }),
+  "PATCH /webhooks/:id": () => ({ status: "disabled" }),
   "POST /dead-letters/replay": () => ({ topic: "nothing" }),
   "POST /api/dead-letters/replay": () => ({ topic: "nothing" }),
 };

@@ -96,6 +96,25 @@ const makers: Record<string, Maker> = {
     };
   },
 
+  async notifications(app) {
+    return {
+      id: plain,
+      async thing(route, owner) {
+        if (!route.path.startsWith("/webhooks/")) return { params: {} };
+        const as = { scopes: staff, caller: plain(owner), user: true };
+        const body = { url: "https://receiver.invalid/hooks", events: ["order.placed"] };
+        const made = await must(app.request("/webhooks", { method: "POST", body, ...as }));
+        const { id } = (await made.json()) as { id: string };
+        if (!route.path.includes(":deliveryId")) return { params: { id } };
+        const placed = { orderId: "o-1", reference: null, total: price, country: "GB", lines: [] };
+        await send(app, "orders", "order.placed", placed);
+        const listed = await must(app.request(`/webhooks/${id}/deliveries`, as));
+        const { items } = (await listed.json()) as { items: { id: string }[] };
+        return { params: { id, deliveryId: items[0]?.id ?? "none" } };
+      },
+    };
+  },
+
   async identity(app) {
     let made = 0;
     const register = async (): Promise<string> => {
