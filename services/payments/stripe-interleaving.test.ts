@@ -1,0 +1,197 @@
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import { fakeStripe } from "../../tests/stripe/fake.ts";
+import { dueCall } from "./calls.ts";
+import { evolve } from "./evolve.ts";
+import { type Posting, postings } from "./ledger.ts";
+import { type Command, decide, held, type Payment } from "./payment.ts";
+import { ask } from "./providers/provider.ts";
+import { stripeOn } from "./providers/stripe.fixture.ts";
+
+// Stripe, and a service that dies between any two steps: calls that never arrive, answers that get lost, outcomes that
+// are not committed, days that pass, people at Stripe's own pages, a store that comes out of a backup. Whatever happens,
+// a customer is charged once, and the books agree with Stripe in the end.
+
+const orderId = "o-1";
+const total = { amount: 1_000, currency: "GBP" };
+
+type Step =
+  | "reserved"
+  | "aborting"
+  /** The job makes the call that is due, and its outcome is committed. */
+  | "call"
+  /** The same, and something is lost on the way there, on the way back, or by the end of the process. */
+  | { lost: "request" | "answer" | "outcome" }
+  | { refund: number }
+  | { byHand: number }
+  | "expires"
+  /** A webhook has come. */
+  | "told"
+  /** Stripe forgets idempotency keys. */
+  | "a day passes"
+  | "backup"
+  | "restore";
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 3, arbitrary: fc.constant<Step>("reserved") },
+  { weight: 1, arbitrary: fc.constant<Step>("aborting") },
+  { weight: 7, arbitrary: fc.constant<Step>("call") },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      lost: fc.constantFrom("request" as const, "answer" as const, "outcome" as const),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ refund: fc.integer({ min: 1, max: 1_000 }) }) },
+  { weight: 1, arbitrary: fc.record({ byHand: fc.integer({ min: 1, max: 1_000 }) }) },
+  { weight: 1, arbitrary: fc.constantFrom<Step>("expires", "told", "a day passes", "backup", "restore") },
+);
+const begin: Step[] = ["reserved", "call", "call", "call"];
+const walk = fc
+  .tuple(fc.boolean(), fc.array(step, { maxLength: 30, size: "max" }))
+  .map(([paid, steps]) => (paid ? [...begin, ...steps] : steps));
+const tokens = fc.constantFrom("pm_card_visa", "pm_card_visa", "pm_card_visa", "pm_card_chargeDeclined");
+
+async function run(token: string, steps: Step[]) {
+  const fake = fakeStripe();
+  const { provider } = stripeOn(fake);
+  let payment: Payment | undefined;
+  let ledger: Posting[] = [];
+  let references = new Map<string, string | undefined>();
+  let backup: { payment: Payment | undefined; ledger: Posting[] } = { payment, ledger: [] };
+  const began = Date.now() - 60_000;
+  let at = 0;
+  let broken = 0;
+
+  const commit = (command: Command): void => {
+    const decided = decide(payment, command);
+    if (!Array.isArray(decided)) return;
+    for (const event of decided) {
+      payment = evolve(payment, event);
+      const amount = event.type === "refunded" ? event.refund.amount : payment.captured;
+      if (event.type === "captured" || (event.type === "refunded" && amount > 0))
+        ledger.push(...postings({ type: event.type, amount: { ...total, amount } }));
+    }
+    expect(payment?.status).not.toBe("authorised");
+  };
+
+  /** As the service's job does it. */
+  async function call(lost?: "request" | "answer" | "outcome"): Promise<void> {
+    const due = dueCall(payment);
+    if (due === undefined) return;
+    const known = due.reference === undefined ? references.get(orderId) : undefined;
+    if (known !== undefined) return commit({ type: "opened", reference: known, at });
+    if (lost === "request" || lost === "answer") {
+      fake.interfere = (when, { method }) => {
+        if (method !== "POST" || (when === "before") !== (lost === "request")) return undefined;
+        fake.interfere = undefined;
+        broken++;
+        throw new Error("the connection broke");
+      };
+    }
+    const outcome = await ask(provider, due, 5_000).catch(() => undefined);
+    fake.interfere = undefined;
+    if (outcome && lost !== "outcome") commit({ ...outcome, at });
+  }
+
+  async function told(restored = false): Promise<void> {
+    if (dueCall(payment)) return;
+    const own = payment && "reference" in payment ? payment.reference : undefined;
+    const reference = restored ? (references.get(orderId) ?? own) : own;
+    if (!restored && reference === undefined) return;
+    const statement = await provider.statement(orderId, reference);
+    if (statement) commit({ type: "reconcile", at, orderId, method: "stripe", statement });
+  }
+
+  async function restore(): Promise<void> {
+    ({ payment, ledger } = { payment: backup.payment, ledger: [...backup.ledger] });
+    references = new Map();
+    for (let after: string | undefined = "intents:"; after; ) {
+      const page = await provider.askedSince(began, { after, limit: 100 });
+      for (const { orderId: of, reference } of page.payments) references.set(of, reference);
+      after = page.after;
+    }
+  }
+
+  async function follow(what: Step): Promise<void> {
+    at++;
+    if (what === "reserved") commit({ type: "authorise", at, orderId, total, method: "stripe", token });
+    else if (what === "aborting") commit({ type: "abort", at, orderId });
+    else if (what === "call") await call();
+    else if (what === "told") await told();
+    else if (what === "a day passes") fake.later(25 * 60 * 60_000);
+    else if (what === "backup") backup = { payment, ledger: [...ledger] };
+    else if (what === "restore") await restore();
+    else if (what === "expires") {
+      if (fake.intents().some(({ status }) => status === "requires_capture")) fake.expire(orderId);
+    } else if ("lost" in what) await call(what.lost);
+    else if ("refund" in what) commit({ type: "refund", at, amount: { ...total, amount: what.refund } });
+    else {
+      const left = fake.intents().reduce((all, one) => all + one.amount_received - one.refunded, 0);
+      if (left > 0) fake.refundByHand(orderId, Math.min(left, what.byHand));
+    }
+    // Never more than once, at any moment.
+    const charged = fake
+      .intents()
+      .filter(({ status }) => status === "requires_capture" || status === "succeeded");
+    expect(charged.length).toBeLessThan(2);
+  }
+
+  for (const what of steps) await follow(what);
+  const asked = payment !== undefined;
+  for (let round = 0; round < 3; round++) {
+    for (let calls = 0; dueCall(payment); calls++) {
+      expect(calls).toBeLessThan(40);
+      await follow("call");
+    }
+    at++;
+    await told(true);
+  }
+  expect(dueCall(payment)).toBeUndefined();
+  return { fake, payment: payment as Payment | undefined, ledger, asked, broken };
+}
+
+test("a customer is charged once, and the books agree with Stripe in the end", async () => {
+  let captured = 0;
+  let lost = 0;
+  await fc.assert(
+    fc.asyncProperty(tokens, walk, async (token, steps) => {
+      const { fake, payment, ledger, asked, broken } = await run(token, steps);
+      const intents = fake.intents();
+      const sum = (of: (intent: (typeof intents)[number]) => number) =>
+        intents.reduce((all, one) => all + of(one), 0);
+      const taken = sum((one) => one.amount_received);
+      const given = sum((one) => one.refunded);
+      const holds = sum((one) => one.amount_capturable) + taken - given;
+      expect(taken).toBeLessThanOrEqual(total.amount);
+      expect(payment?.captured ?? 0).toBe(taken);
+      expect(payment?.refunded ?? 0).toBe(given);
+      expect(payment ? held(payment) : 0).toBe(holds);
+      const net = ledger
+        .filter(({ account }) => account === "provider-clearing")
+        .reduce((all, { debit, credit }) => all + debit - credit, 0);
+      expect(net).toBe(taken - given);
+      // An order that never asked for its money, or has given up on it, leaves none there.
+      if (!asked || payment?.wanted === "undo") expect(holds).toBe(0);
+      if (taken > 0) captured++;
+      if (broken > 0) lost++;
+    }),
+    { numRuns: 1_000 },
+  );
+  // The walks went where it matters.
+  expect(captured).toBeGreaterThan(100);
+  expect(lost).toBeGreaterThan(100);
+}, 120_000);
+
+test("an intent whose name got lost is never confirmed, however late it is asked for again", async () => {
+  const { fake, payment } = await run("pm_card_visa", ["reserved", { lost: "answer" }, "a day passes"]);
+  expect(payment).toMatchObject({ status: "captured", captured: 1_000 });
+  expect(fake.intents().map(({ status }) => status)).toEqual(["requires_payment_method", "succeeded"]);
+});
+
+test("a store from a backup of before it was paid finds the payment that there is, a day later too", async () => {
+  const steps: Step[] = ["reserved", "backup", "call", "call", "call", "a day passes", "restore"];
+  const { fake, payment } = await run("pm_card_visa", steps);
+  expect(payment).toMatchObject({ status: "captured", captured: 1_000 });
+  expect(fake.intents()).toHaveLength(1);
+});
