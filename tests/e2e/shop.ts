@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -10,6 +10,8 @@ import { type Shop, type ShopOptions, startShop } from "../../packages/souk/src/
 export interface TestShop {
   shop: Shop;
   api: Api;
+  /** An access token of the development client, with these scopes alone where they are named. */
+  token(scope?: string): Promise<string>;
   /** The status and problem code of a call that must be refused. */
   refusal(path: string, options?: CallOptions): Promise<{ status: number; code: string }>;
   /** Creates a product with stock, and waits until it can be ordered. */
@@ -76,6 +78,17 @@ export async function testShop(
     shop,
     api,
     stock,
+    async token(scope) {
+      const file = JSON.parse(readFileSync(shop.home.devClient, "utf8")) as Record<string, string>;
+      const body = new URLSearchParams({
+        grant_type: "client_credentials",
+        client_id: file.clientId ?? "",
+        client_secret: file.clientSecret ?? "",
+        ...(scope === undefined ? {} : { scope }),
+      });
+      const answer = await fetch(`${shop.url}/token`, { method: "POST", body });
+      return ((await answer.json()) as { access_token: string }).access_token;
+    },
     async refusal(path, options) {
       try {
         const { status } = await api.call(path, options);
