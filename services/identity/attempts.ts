@@ -14,23 +14,26 @@ export interface Tried {
 export type Outcome<T> = { right: T } | { wrong: true } | { locked: number };
 
 /**
- * Lets a password be compared, unless there were too many wrong ones.
+ * Lets a password be compared, unless there were too many wrong ones. One of an account at a time in this process:
+ * whoever signs in often at once must not look like a guesser.
  * @param compare gives `undefined` for a wrong one; a Problem thrown by it means that nothing was compared
  */
-export async function trying<T>(
+export function trying<T>(
   room: Room,
   tried: Tried,
   compare: () => Promise<T | undefined>,
 ): Promise<Outcome<T>> {
-  const attempt = await counted(room, tried);
-  if ("wait" in attempt) return { locked: Math.ceil(attempt.wait / 1_000) };
-  const right = await compare().catch(async (error: unknown) => {
-    if (error instanceof Problem) await attempt.withdrawn();
-    throw error;
+  return room.alone(accountKey(tried.emailKey), async () => {
+    const attempt = await counted(room, tried);
+    if ("wait" in attempt) return { locked: Math.ceil(attempt.wait / 1_000) };
+    const right = await compare().catch(async (error: unknown) => {
+      if (error instanceof Problem) await attempt.withdrawn();
+      throw error;
+    });
+    if (right === undefined) return { wrong: true };
+    await attempt.succeeded();
+    return { right };
   });
-  if (right === undefined) return { wrong: true };
-  await attempt.succeeded();
-  return { right };
 }
 
 /** A try that was let through: counted as a failure until it is taken back. */
@@ -58,14 +61,10 @@ async function counted(room: Room, { emailKey, ip }: Tried): Promise<Attempt | {
     ? [{ key: `address ${await vault.lookup("address", network(ip))}`, policy: address }]
     : [];
   const subjects = [of, ...from];
-  // Always the address before the account, so that two never wait for each other.
-  const inTurn = <T>(work: () => Promise<T>): Promise<T> =>
-    [of, ...from].reduce(
-      (inner, { key }) =>
-        () =>
-          alone(key, inner),
-      () => untilCommitted(work),
-    )();
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const [source] = from;
+    return source ? alone(source.key, () => untilCommitted(work)) : untilCommitted(work);
+  };
 
   const admitted = await inTurn(async (): Promise<{ at: number } | { wait: number }> => {
     const at = now();

@@ -10,7 +10,7 @@ export default service({
   store,
   routes,
   jobs,
-  seals: ({ sealedUsers }) => [sealedUsers],
+  seals: true,
   async prepare(kit, commit) {
     await prepareAccounts(kit, commit);
     await prepare(kit, commit);

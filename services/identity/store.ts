@@ -4,7 +4,7 @@ import { userStore, userTables } from "./users-store.ts";
 
 export const store = defineStore(
   (t) => ({ ...providerTables(t), ...userTables(t) }),
-  (db, t) => ({ ...providerStore(db, t), ...userStore(db, t) }),
+  (db, t, sealed) => ({ ...providerStore(db, t), ...userStore(db, t, sealed) }),
 );
 
 export type Store = StoreOf<typeof store>;

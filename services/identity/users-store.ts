@@ -1,4 +1,4 @@
-import { emit, type Reach } from "chassis";
+import { emit, type Reach, type Sealed } from "chassis";
 import { and, desc, eq, lt, lte, or, type SQL } from "drizzle-orm";
 import {
   type Change,
@@ -63,10 +63,13 @@ export const userTables = (t: Dialect) => ({
       passwordHash: t.text("password_hash").notNull(),
       createdAt: t.integer("created_at").notNull(),
       validFrom: t.integer("valid_from").notNull(),
+      /** The id of the key of what is sealed. */
+      sealedWith: t.text("sealed_with"),
     },
     (users) => [
       t.uniqueIndex("users_by_email").on(users.emailKey),
       t.index("users_by_time").on(users.createdAt, users.id),
+      t.index("users_by_key").on(users.sealedWith, users.id),
     ],
   ),
   mailLinks: t.table(
@@ -101,20 +104,31 @@ export const userTables = (t: Dialect) => ({
   }),
 });
 
-type Row = Omit<User, "pending"> & { pendingKey: string | null; pendingEmail: string | null };
+type Row = ReturnType<typeof userTables>["users"]["$inferSelect"];
 
-const rowOf = ({ pending, ...user }: User): Row => ({
-  ...user,
-  pendingKey: pending?.key ?? null,
-  pendingEmail: pending?.address ?? null,
-});
+/** What is personal lies sealed, each field for its column and row. */
+const columns = { email: "users.email", pendingEmail: "users.pending_email", name: "users.name" };
 
-const userOf = ({ pendingKey: key, pendingEmail: address, ...user }: Row): User => ({
-  ...user,
-  pending: key === null || address === null ? null : { key, address },
-});
+export function userStore(db: Db, t: ReturnType<typeof userTables>, sealed: Sealed) {
+  const rowOf = ({ pending, ...user }: User): Row => ({
+    ...user,
+    email: sealed.seal(user.email, columns.email, user.id),
+    name: sealed.seal(user.name, columns.name, user.id),
+    pendingKey: pending?.key ?? null,
+    pendingEmail: pending && sealed.seal(pending.address, columns.pendingEmail, user.id),
+    sealedWith: sealed.current,
+  });
 
-export function userStore(db: Db, t: ReturnType<typeof userTables>) {
+  const userOf = ({ pendingKey: key, pendingEmail: address, sealedWith: _, ...row }: Row): User => ({
+    ...row,
+    email: sealed.open(row.email, columns.email, row.id),
+    name: sealed.open(row.name, columns.name, row.id),
+    pending:
+      key === null || address === null
+        ? null
+        : { key, address: sealed.open(address, columns.pendingEmail, row.id) },
+  });
+
   async function admins(): Promise<number> {
     return (await db.find(t.admins, { role: "admin" }))?.holders ?? 0;
   }
