@@ -218,6 +218,10 @@ describe("what goes through", () => {
     });
     expect(response.status).toBe(401);
     expect(await response.json()).toEqual({ error: "invalid_client" });
+    answer = () => daprs(403, "ERR_DIRECT_INVOKE", "access denied: secret policy");
+    const users = await app.edge("/api/users/u_1", { method: "PATCH", body: {} });
+    expect(users.status).toBe(502);
+    expect(await users.text()).not.toContain("policy");
     expect(last().headers.get("authorization")).toBe("Basic YTpi");
   });
 

@@ -112,11 +112,11 @@ export async function passBack<S>(c: Context<Env<S>>, way: Way, answer: Response
 }
 
 /** A sidecar answers in place of a service that it cannot reach; what it says is not for clients. */
-async function refuseSidecars(answer: Response, { service }: Way): Promise<void> {
+async function refuseSidecars(answer: Response, { service, path }: Way): Promise<void> {
   const type = answer.headers.get("content-type") ?? "";
   if (type.startsWith("application/problem+json")) return;
-  // Refusals of the OpenID Provider have a form of their own (RFC 6749).
-  if (service === "identity" && answer.status < 500) return;
+  // Refusals of the OpenID Provider have a form of their own (RFC 6749); those of the API of users have ours.
+  if (service === "identity" && !path.startsWith("/api/") && answer.status < 500) return;
   const text = await answer.text();
   throw new SidecarRefused(answer.status, text);
 }
