@@ -43,8 +43,8 @@ export const reactions = [
   react(OrderPlaced, async ({ contact: sealed, customerId = null, ...order }, got: Got) => {
     const told = await tell("order.placed", order, got);
     if (sealed === undefined) return told;
-    const { orderId } = order;
-    const contact = got.store.addContact({ orderId, sealed, customerId, createdAt: got.now() });
+    const { orderId, reference } = order;
+    const contact = got.store.addContact({ orderId, sealed, reference, customerId, createdAt: got.now() });
     return { ...told, writes: [contact, ...(told.writes ?? [])] };
   }),
   react(OrderConfirmed, (order, got: Got) => {

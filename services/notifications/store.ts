@@ -21,6 +21,7 @@ export interface Place {
 interface Contact {
   orderId: string;
   sealed: string;
+  reference: string | null;
   customerId: string | null;
   createdAt: number;
 }
@@ -90,6 +91,7 @@ export const store = defineStore(
       {
         orderId: t.text("order_id").primaryKey(),
         sealed: t.text("sealed").notNull(),
+        reference: t.text("reference"),
         customerId: t.text("customer_id"),
         createdAt: t.integer("created_at").notNull(),
       },

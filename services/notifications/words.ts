@@ -43,8 +43,9 @@ const money =
     return format.format(amount / 10 ** (format.resolvedOptions().maximumFractionDigits ?? 2));
   };
 
-/** The customer's own name for an order, where there is one. */
-const called = ({ reference, orderId }: OrderFacts): string => reference ?? orderId;
+/** The customer's own name for an order, where there is one that reads like one: it goes to an address of their choice. */
+const called = ({ reference, orderId }: OrderFacts): string =>
+  reference !== null && /^[\w #-]{1,40}$/.test(reference) ? reference : orderId;
 
 const lines = (
   { lines: ordered = [], total }: OrderFacts,

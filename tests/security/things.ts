@@ -59,6 +59,21 @@ const makers: Record<string, Maker> = {
     };
   },
 
+  async carts(app) {
+    const product = { sku: "S-1", name: "A thing", price, kind: "physical", version: 1 };
+    await send(app, "catalog", "product.created", product);
+    return {
+      id: plain,
+      async thing() {
+        const begun = await must(app.request("/carts", { method: "POST" }));
+        const { id } = (await begun.json()) as { id: string };
+        const line = { method: "PUT", body: { quantity: 1 } };
+        await must(app.request(`/carts/${id}/lines/S-1`, line));
+        return { params: { id, cartId: id, sku: "S-1" } };
+      },
+    };
+  },
+
   async inventory(app) {
     await send(app, "catalog", "product.created", { sku: "S-1", kind: "physical" });
     await send(app, "catalog", "product.stocked", { sku: "S-1", onHand: 10 });
@@ -99,7 +114,7 @@ const makers: Record<string, Maker> = {
   async notifications(app) {
     return {
       id: plain,
-      async thing(route, owner) {
+      async thing(route, owner): Promise<Thing> {
         if (!route.path.startsWith("/webhooks/")) return { params: {} };
         const as = { scopes: staff, caller: plain(owner), user: true };
         const body = { url: "https://receiver.invalid/hooks", events: ["order.placed"] };

@@ -11,6 +11,8 @@ import { digestFor, linkFor } from "./unsubscribing.ts";
 /** Whom a mail goes to. It is in the open here, on its way from a seal to the mail server, and nowhere else. */
 interface Recipient {
   to: string;
+  /** The customer's own name for the order. */
+  reference?: string | null;
   name: string;
   link?: string;
   language: string | null;
@@ -33,13 +35,14 @@ export async function sendOut(mail: Mail, kit: Kit<Store>): Promise<AfterTry> {
     log.error({ mail: mail.id, template: mail.template }, "the address of a mail cannot be opened");
     return dropped(mail, "the address cannot be opened", now());
   }
-  const { language, link, name, to } = recipient;
+  const { language, link, name, reference = null, to } = recipient;
   const topic = optional[mail.template];
   const digest = topic && (await digestFor(kit, to, topic));
   if (digest && (await store.isUnsubscribed(digest))) return dropped(mail, "unsubscribed", now());
   const unsubscribe = digest && (await linkFor(kit, digest));
   const { template, facts } = mail;
-  const written = letter({ template, language, name, link, order: facts ?? undefined, unsubscribe });
+  const order = facts ? { ...facts, reference } : undefined;
+  const written = letter({ template, language, name, link, order, unsubscribe });
   const sent = await sendMail(kit, { ...written, id: mail.id, to, name, unsubscribe });
   if (sent.is !== "sent") {
     log.warn({ mail: mail.id, template, tries: mail.tries + 1, reason: sent.reason }, "a mail was not sent");
@@ -58,7 +61,7 @@ async function recipientOf(mail: Mail, kit: Kit<Store>): Promise<Recipient | und
   }
   const contact = mail.orderId === null ? undefined : await kit.store.contact(mail.orderId);
   const text = contact && (await opened(kit, contact.sealed));
-  if (text === undefined) return undefined;
+  if (contact === undefined || text === undefined) return undefined;
   const { email, name, language } = v.parse(Contact, JSON.parse(text));
-  return { to: email, name, language: language ?? null };
+  return { to: email, name, language: language ?? null, reference: contact.reference };
 }

@@ -1,0 +1,94 @@
+import { describe, expect, test } from "bun:test";
+import { letter, usable } from "./letter.ts";
+import type { OrderFacts, Template } from "./mail.ts";
+import { languageOf } from "./words.ts";
+
+const gbp = (amount: number) => ({ amount, currency: "GBP" });
+const order: OrderFacts = { orderId: "o-1", reference: "536365" };
+const unsubscribe = "https://shop.example/unsubscribe?token=digest.signature";
+const link = "https://shop.example/verify-email?token=abc&x=1";
+const mails: Record<Template, { link?: string; order?: OrderFacts; unsubscribe?: string }> = {
+  "verify-email": { link },
+  "reset-password": { link },
+  "already-registered": { link },
+  "order-confirmed": {
+    order: {
+      ...order,
+      total: gbp(2_139),
+      lines: [
+        { sku: "85123A", quantity: 6, unitPrice: gbp(255) },
+        { sku: "BANK CHARGES", quantity: 1, unitPrice: gbp(609) },
+      ],
+    },
+  },
+  "order-rejected": { order: { ...order, reason: "out-of-stock" } },
+  "order-cancelled": { order, unsubscribe },
+  "payment-refunded": { order: { ...order, total: gbp(1_530) }, unsubscribe },
+};
+
+describe.each(["en", "de"])("the mails in %s are as they were", (language) => {
+  test.each(Object.entries(mails))("%s", (template, about) => {
+    const { subject, text, html } = letter({
+      template: template as Template,
+      language,
+      name: "Ada Lovelace",
+      ...about,
+    });
+    expect(`${subject}\n\n${text}`).toMatchSnapshot("text");
+    expect(html).toMatchSnapshot("HTML");
+  });
+});
+
+test("what somebody else has written stays text", () => {
+  const bad = `<img src=x onerror=alert(1)>"'&`;
+  const { html, subject } = letter({
+    template: "order-confirmed",
+    language: "en",
+    name: "Ada & Co",
+    order: {
+      orderId: "o-1",
+      reference: `${bad}\r\nBcc: all@example.com`,
+      lines: [{ sku: bad, quantity: 1, unitPrice: gbp(1) }],
+    },
+  });
+  expect(html).not.toContain("<img");
+  expect(html).toContain("Ada &#38; Co");
+  expect(subject).not.toMatch(/[\r\n]/);
+  expect(subject).toContain("o-1");
+});
+
+test.each(["http://evil.example", "Visit evil.example now", "a@b", "x/y", "www evil", "x".repeat(61)])(
+  "a name like %p is left out: whoever registers chooses it, and somebody else reads it",
+  (name) => {
+    const { text, html } = letter({ template: "verify-email", language: "en", name, link });
+    expect(text).toStartWith("Hello,\n");
+    expect(html).not.toContain(name);
+  },
+);
+
+test("names of people are names", () => {
+  for (const name of ["Ada", "Grace Hopper", "J. R. R. Tolkien", "Søren Å", "O'Neil", "李清照"])
+    expect(usable(name)).toBe(name);
+});
+
+test.each([
+  ["de", "de"],
+  ["de-AT", "de"],
+  ["DE", "de"],
+  ["de-DE,de;q=0.9,en;q=0.8", "de"],
+  ["en-GB", "en"],
+  ["fr", "en"],
+  ["", "en"],
+  [null, "en"],
+])("%p is read in %s", (tag, language) => {
+  expect(languageOf(tag).tag).toBe(language);
+});
+
+test.each([
+  ["JPY", 1530, "¥1,530"],
+  ["KWD", 1530, "KWD 1.530"],
+])("money of %s", (currency, amount, written) => {
+  const facts = { ...order, total: { amount, currency } };
+  const { text } = letter({ template: "payment-refunded", language: "en", name: "Ada", order: facts });
+  expect(text.replaceAll("\u00a0", " ")).toContain(written);
+});
