@@ -1,6 +1,7 @@
 import { type Env, notFound, Problem } from "chassis";
 import type { Context } from "hono";
 import { trying } from "./attempts.ts";
+import { addressOf } from "./provider/forms.ts";
 import { roomOf } from "./room.ts";
 import type { Store } from "./store.ts";
 import type { Actor, User } from "./user.ts";
@@ -42,8 +43,7 @@ export async function confirmed(c: C, user: User, password: string | undefined):
       errors: [{ pointer, detail }],
     });
   }
-  const ip = c.req.header("x-forwarded-for")?.split(",")[0]?.trim();
-  const outcome = await trying(room, { emailKey: user.emailKey, ip }, async () =>
+  const outcome = await trying(room, { emailKey: user.emailKey, ip: addressOf(c) }, async () =>
     (await room.passwords.matches(password, user.passwordHash)) ? user : undefined,
   );
   if ("locked" in outcome) {

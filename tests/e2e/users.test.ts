@@ -1,5 +1,6 @@
 import { Database } from "bun:sqlite";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { createHmac } from "node:crypto";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { compactDecrypt, exportJWK, generateKeyPair, SignJWT } from "jose";
@@ -164,11 +165,18 @@ describe("a customer", () => {
     expect(await refusedAs(user.id, "/api/users/me", guess)).toEqual({ status: 429, code: "locked" });
   });
 
-  test("is counted by the address that the gateway saw", async () => {
+  test("is counted by the address that the gateway saw, of which only a keyed digest is kept", async () => {
+    const index = readFileSync(join(it.shop.home.secrets, "index"), "utf8").trim();
+    const digest = createHmac("sha256", Buffer.from(index, "base64url"))
+      .update("address\n127.0.0.1")
+      .digest("base64url");
     const db = new Database(join(it.shop.home.data, "identity.db"), { readonly: true });
-    const keys = db.query<{ key: string }, []>("select key from tallies").all();
+    const kept = db.query<{ key: string; times: string }, []>("select key, times from tallies").all();
     db.close();
-    expect(keys.filter(({ key }) => key.startsWith("address "))).toHaveLength(1);
+    const [address, ...others] = kept.filter(({ key }) => key.startsWith("address "));
+    expect(others).toEqual([]);
+    expect(address?.key).toBe(`address ${digest}`);
+    expect(JSON.parse(address?.times ?? "")).toHaveLength(6);
   });
 
   test("lies in the database unreadable, and is gone after erasing", async () => {
