@@ -3,7 +3,7 @@ import type { Commit } from "chassis";
 import * as v from "valibot";
 import { readJson, writePrivate } from "../private-file.ts";
 import type { Store } from "../store.ts";
-import { type Client, cliClient, developmentClientId } from "./clients.ts";
+import { type Client, developmentClientId } from "./clients.ts";
 import { staffScopes } from "./scopes.ts";
 import { digest, holds } from "./secret.ts";
 
@@ -44,7 +44,7 @@ export async function developmentClient({ store, commit, file, issuer }: Develop
     secretDigest: digest(clientSecret),
     scopes: [...staffScopes],
   };
-  await commit({ writes: [store.saveClient(client), store.saveClient(cliClient)] });
+  await commit({ writes: [store.saveClient(client)] });
   await writePrivate(file, {
     issuer,
     tokenEndpoint: `${issuer}/token`,

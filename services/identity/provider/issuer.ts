@@ -5,7 +5,7 @@ import type { Provider } from "oidc-provider";
 import { scopesOf, userOf } from "../accounts.ts";
 import type { Store } from "../store.ts";
 import { bridge } from "./bridge.ts";
-import { type Client, ofDevelopment, webClient } from "./clients.ts";
+import { type Client, cliClient, ofDevelopment, webClient } from "./clients.ts";
 import { developmentClient } from "./development.ts";
 import { algorithmOf, createKeys, type Keys } from "./keys.ts";
 import { createProvider, leadsTo } from "./provider.ts";
@@ -38,7 +38,10 @@ export async function prepare(kit: Kit<Store>, commit: Commit): Promise<void> {
   const { config, store, log } = kit;
   const rotation = await nextRotation(store, config, kit.now());
   await commit({
-    writes: [store.saveClient(webClient(config.publicUrl))],
+    writes: [
+      store.saveClient(webClient(config.publicUrl)),
+      ...(config.development ? [store.saveClient(cliClient)] : []),
+    ],
     jobs: rotation ? [rotation] : [{ kind: "rotate-keys", key: "", cancel: true }],
   });
   if (!config.development) return;

@@ -74,6 +74,7 @@ export async function createProvider(room: ProviderRoom): Promise<Provider> {
     clientAuthMethods: ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"],
     clientDefaults: { id_token_signed_response_alg: algorithm },
     enabledJWA: { idTokenSigningAlgValues: algorithms, clientAuthSigningAlgValues: signs },
+    allowOmittingSingleRegisteredRedirectUri: false,
     rotateRefreshToken: true,
     issueRefreshToken: (_ctx, asking) => asking.grantTypeAllowed("refresh_token"),
     ttl: lifetimes,
@@ -92,7 +93,10 @@ export async function createProvider(room: ProviderRoom): Promise<Provider> {
       userinfo: { enabled: false },
       pushedAuthorizationRequests: { enabled: false },
       dPoP: { enabled: false },
-      revocation: { enabled: true },
+      revocation: {
+        enabled: true,
+        allowedPolicy: (_ctx, asking, token) => token.clientId === asking.clientId,
+      },
       introspection: {
         enabled: true,
         // Others' refresh tokens are nobody's business.
@@ -149,6 +153,7 @@ export async function createProvider(room: ProviderRoom): Promise<Provider> {
   });
   provider.use(introspectable(room));
   provider.use(withoutScript);
+  provider.use(inTheQuery);
   provider.on("server_error", (_ctx, error) =>
     log.error({ err: error.stack ?? String(error) }, "a request to the OpenID Provider failed"),
   );
@@ -167,6 +172,17 @@ async function withoutScript(ctx: KoaContextWithOIDC, next: () => Promise<void>)
   if (typeof ctx.body === "string" && ctx.body.includes("<script>") && secret)
     ctx.body = String(continuePage({ action: signOutConfirm, xsrf: secret }));
   if (postLogoutRedirectUri) ctx.set(leadsTo, postLogoutRedirectUri);
+}
+
+/** Answers go by query alone: a form would need a script, and a fragment stays where pages can read it. */
+async function inTheQuery(ctx: KoaContextWithOIDC, next: () => Promise<void>): Promise<void> {
+  const { response_mode: mode } = ctx.query;
+  if (ctx.path !== "/auth" || mode === undefined || mode === "query") return next();
+  ctx.status = 400;
+  ctx.type = "html";
+  ctx.body = String(
+    errorPage({ error: "unsupported_response_mode", error_description: "response_mode must be query" }),
+  );
 }
 
 /** What a session remembers between the page that asks about signing out and its answer. */

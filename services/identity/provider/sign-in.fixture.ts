@@ -1,5 +1,14 @@
 import { createHash, randomBytes } from "node:crypto";
-import { ada, type People, people } from "../users.fixture.ts";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import type { Commit } from "chassis";
+import { type TestService, testService } from "chassis/testing";
+import { openSqlite } from "drizzle-outbox";
+import { roomOf } from "../room.ts";
+import service from "../service.ts";
+import type { Store } from "../store.ts";
+import { ada, cheap, type People, people } from "../users.fixture.ts";
 import { api } from "./provider.ts";
 import { type Visitor, visitor } from "./visitor.fixture.ts";
 
@@ -8,6 +17,9 @@ import { type Visitor, visitor } from "./visitor.fixture.ts";
 export const origin = "http://shop.test";
 export const callback = `${origin}/session/callback`;
 export const loopback = "http://127.0.0.1:51234/callback";
+
+/** What souk-cli says of itself. */
+export const cli = { client_id: "souk-cli", redirect_uri: loopback };
 
 export interface Pkce {
   verifier: string;
@@ -30,17 +42,58 @@ export interface Tokens {
   error_description?: string;
 }
 
-export interface Shop extends People {
+/** What a browser and a client do with an identity service. */
+export interface Front {
   browse(): Visitor;
   token(
     form: Record<string, string>,
     headers?: Record<string, string>,
   ): Promise<{ status: number; body: Tokens }>;
-  post(path: string, body: unknown, headers?: Record<string, string>): Promise<Response>;
+}
+
+export interface Shop extends People, Front {
+  commit: Commit;
 }
 
 export async function shop(options: Parameters<typeof people>[0] = {}): Promise<Shop> {
   const app = await people({ ...options, env: { PUBLIC_URL: origin, ...options.env } });
+  return { ...app, ...front(app), commit: roomOf(app.kit).commit };
+}
+
+/** Services that share a database and their secrets, as replicas do, and one that is started again. */
+export async function replicas(env: Record<string, string> = {}) {
+  const folder = mkdtempSync(join(tmpdir(), "replicas-"));
+  const db = await openSqlite(join(folder, "identity.db"));
+  const secrets = Object.fromEntries(
+    ["key", "index", "mail"].map((name) => [name, randomBytes(32).toString("base64url")]),
+  );
+  const fields = JSON.stringify({ current: "k1", keys: { k1: randomBytes(32).toString("base64url") } });
+  const running: TestService<Store>[] = [];
+  return {
+    db,
+    async start(more: Record<string, string> = {}): Promise<TestService<Store> & Front> {
+      const app = await testService(service, {
+        folder: dirname(import.meta.dir),
+        db,
+        env: { PUBLIC_URL: origin, ...cheap, ...env, ...more },
+        fieldKeys: () => fields,
+        others(request) {
+          const name = new URL(request.url).pathname.split("/").at(-1) ?? "";
+          return Response.json({ [name]: secrets[name] });
+        },
+      });
+      running.push(app);
+      return { ...app, ...front(app) };
+    },
+    async stop(): Promise<void> {
+      for (const app of running) await app.stop();
+      await db.close();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function front(app: TestService<Store>): Front {
   const ask = async (request: Request): Promise<Response> => {
     const { pathname, search } = new URL(request.url);
     const body = request.method === "GET" ? undefined : await request.text();
@@ -51,7 +104,6 @@ export async function shop(options: Parameters<typeof people>[0] = {}): Promise<
     });
   };
   return {
-    ...app,
     browse: () => visitor(origin, ask),
     async token(form, headers = {}) {
       const answer = await app.request("/token", {

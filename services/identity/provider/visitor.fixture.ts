@@ -9,6 +9,8 @@ export interface Visitor {
   /** Every answer on the way to where it is, the last one included. */
   way: Response[];
   cookies: Map<string, Cookie>;
+  /** The Cookie header for a path. */
+  cookiesFor(path: string): string;
   /** Opens an address, as one does who types it in or follows a link. */
   open(to: string): Promise<Visitor>;
   /** Sends the form of the page that leads to a path with this end, with what is typed into its fields. */
@@ -101,6 +103,7 @@ export function visitor(origin: string, ask: Ask): Visitor {
     headers: new Headers(),
     way: [],
     cookies,
+    cookiesFor: carried,
     open: (to) => go(new URL(to, origin)),
     form(end) {
       for (const [, head = "", inside = ""] of me.text.matchAll(/<form([^>]*)>(.*?)<\/form>/gs)) {
@@ -112,7 +115,7 @@ export function visitor(origin: string, ask: Ask): Visitor {
         ]);
         return { action, fields: Object.fromEntries(fields) };
       }
-      throw new Error(`no form leads to ${end} on ${me.at}: ${me.text}`);
+      throw new Error(`no form leads to ${end} on ${me.at}: ${me.text.replace(/<style>.*<\/style>/s, "")}`);
     },
     submit(end, typed = {}, button) {
       const { action, fields } = me.form(end);
