@@ -13,12 +13,15 @@ import {
 import type { Context, MiddlewareHandler } from "hono";
 import { proxies } from "./addresses.ts";
 import { EdgeCache, type Found } from "./cache.ts";
+import { Crowd, crowded } from "./crowd.ts";
 import { deadLetterPaths, deadLetters } from "./dead-letters.ts";
 import { forward, forwardWhole, passBack } from "./forward.ts";
 import { home } from "./home.ts";
+import { hosted } from "./hosts.ts";
 import { Lanes } from "./lanes.ts";
 import { guessing, limited } from "./limited.ts";
 import { asked } from "./paths.ts";
+import { secured } from "./protection.ts";
 import { RateLimits } from "./rate-limits.ts";
 import { Readiness } from "./readiness.ts";
 import { sessionPaths, sessionRoutes, signedIn } from "./session-routes.ts";
@@ -33,6 +36,9 @@ export interface Memory {
   lanes: Lanes;
   limits: RateLimits;
   sessions: Sessions;
+  crowd: Crowd;
+  /** Host headers that are known to be ours. */
+  hosts: Set<string>;
 }
 
 type E = Env<Memory>;
@@ -54,6 +60,8 @@ export function memory(config: Config): Memory {
     ),
     limits: new RateLimits(config),
     sessions: new Sessions(config),
+    crowd: new Crowd(config),
+    hosts: new Set(),
   };
 }
 
@@ -91,6 +99,11 @@ export const measures: Measures<Memory> = {
     counts: true,
     read: ({ store }) => store.lanes.figures(({ refused }) => refused),
   },
+  souk_gateway_requests: {
+    help: "Requests under way, and those refused because their network had too many",
+    label: "are",
+    read: ({ store: { crowd } }) => ({ "under way": crowd.underWay, refused: crowd.refused }),
+  },
   souk_gateway_limited_total: {
     help: "Requests refused because their sender had used up a share",
     label: "limit",
@@ -115,25 +128,7 @@ export const checks = Object.fromEntries(
   ]),
 );
 
-const protection: [string, string][] = [
-  ["content-security-policy", "default-src 'none'; frame-ancestors 'none'"],
-  ["cross-origin-resource-policy", "same-origin"],
-  ["cross-origin-opener-policy", "same-origin"],
-  ["referrer-policy", "no-referrer"],
-  ["x-content-type-options", "nosniff"],
-  ["x-frame-options", "DENY"],
-];
-
-/** Fills in the security headers that an answer does not set itself, refusals and failures included. */
-const secured: MiddlewareHandler<E> = async (c, next) => {
-  await next();
-  const { headers } = c.res;
-  for (const [name, value] of protection) if (!headers.has(name)) headers.set(name, value);
-  if (c.var.kit.config.publicUrl.startsWith("https:"))
-    headers.set("strict-transport-security", "max-age=31536000");
-};
-
-export const edgeMiddleware: MiddlewareHandler<E>[] = [secured, guessing, signedIn];
+export const edgeMiddleware: MiddlewareHandler<E>[] = [secured, crowded, hosted, guessing, signedIn];
 
 async function front(c: Context<E>): Promise<Response> {
   const states = await c.var.kit.store.readiness.states(c.var.kit);

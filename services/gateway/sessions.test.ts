@@ -311,11 +311,11 @@ describe("a request with the session's cookie", () => {
     const response = await place.first.edge("/api/orders", { headers: { cookie } });
     expect(place.last()?.authorization).toBeNull();
     expect(response.headers.getSetCookie()[0]).toStartWith("souk-session=; Path=/; Max-Age=0");
-    const tries = Array.from({ length: 600 }, (_, i) => ({
+    const tries = Array.from({ length: 599 }, (_, i) => ({
       cookie: `souk-session=${String(i).padEnd(43, "x")}`,
     }));
-    const last = await Promise.all(tries.map((headers) => place.first.edge("/api/products", { headers })));
-    expect(last.at(-1)?.status).toBe(200);
+    for (const headers of tries)
+      expect((await place.first.edge("/api/products", { headers })).status).toBe(200);
     expect((await place.first.edge("/api/products", { headers: { cookie } })).status).toBe(429);
   });
 
