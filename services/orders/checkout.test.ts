@@ -11,8 +11,8 @@ const facts = {
   reference: null,
   owner: "ada",
   keyDigest: null,
-  customer: { email: "ada@example.com", name: "Ada" },
-  shippingAddress: { name: "Ada", line1: "1 Main Street", city: "London", country: "GB" },
+  personal: "sealed",
+  country: "GB",
   payment: { method: "test", token: "tok_ok" },
 };
 const product = { name: "Holder", price: { amount: 255, currency: "GBP" }, kind: "physical" as const };

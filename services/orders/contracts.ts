@@ -71,6 +71,8 @@ export const OrderView = v.object({
   reference: v.nullable(v.string()),
   status: Status,
   reason: v.optional(Reason),
+  /** The customer's data was erased: its fields are empty. */
+  erased: v.optional(v.boolean()),
   customer: v.object({ email: v.string(), name: v.string() }),
   shippingAddress: v.object({
     name: v.string(),
@@ -171,6 +173,8 @@ export const ProductDeleted = event(
   "product.deleted",
   v.object({ sku: v.string(), version: v.number() }),
 );
+
+export const UserErased = event("identity", "user.erased", v.object({ userId: v.string() }));
 
 const ofOrder = v.object({ orderId });
 export const StockReserved = event("inventory", "stock.reserved", ofOrder);

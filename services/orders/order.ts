@@ -15,15 +15,6 @@ export interface Line {
   kind: "physical" | "service";
 }
 
-export interface Address {
-  name: string;
-  line1: string;
-  line2?: string;
-  city: string;
-  postcode?: string;
-  country: string;
-}
-
 /** What a client reads. `aborting` is an inner state: it shows as the status before it. */
 export type PublicStatus = "placed" | "reserved" | "confirmed" | "rejected" | "cancelled";
 export type Reason = "out-of-stock" | "payment-declined" | "timed-out";
@@ -36,9 +27,12 @@ interface Facts {
   owner: string;
   /** Digest of the key by which a guest reads it. */
   keyDigest: string | null;
-  customer: { email: string; name: string };
-  shippingAddress: Address;
-  payment: { method: string; token: string };
+  /** Customer and address, sealed; null once they are erased. */
+  personal: string | null;
+  /** Where the order goes to: ISO 3166-1 alpha-2. */
+  country: string;
+  /** The token is there until payments has been asked. */
+  payment: { method: string; token?: string };
   lines: Line[];
   total: Money;
   history: { at: number; status: PublicStatus; reason?: Reason }[];
@@ -143,7 +137,8 @@ export function evolve(order: Order | undefined, event: OrderEvent): Order {
     return { ...event.order, status: "placed", version: 1, history: [{ at: event.at, status: "placed" }] };
   }
   if (order === undefined) throw new Error(`${event.type} before the order was placed`);
-  const facts: Facts = { ...order, version: order.version + 1 };
+  const { method } = order.payment;
+  const facts: Facts = { ...order, version: order.version + 1, payment: { method } };
   const reached = (status: PublicStatus, reason?: Reason) => ({
     ...facts,
     history: [...order.history, reason ? { at: event.at, status, reason } : { at: event.at, status }],
@@ -157,7 +152,7 @@ export function evolve(order: Order | undefined, event: OrderEvent): Order {
       return { ...facts, status: "aborting", held: event.held, ending: event.ending };
     case "given-back":
       if (order.status !== "aborting") throw new Error(`given back while ${order.status}`);
-      return { ...order, version: facts.version, held: { ...order.held, [event.what]: false } };
+      return { ...order, ...facts, held: { ...order.held, [event.what]: false } };
     case "rejected":
       return { ...reached("rejected", event.reason), status: "rejected", reason: event.reason };
     default:

@@ -2,17 +2,17 @@ import type { Progress } from "chassis";
 import type { OrderStep, OrderView } from "./contracts.ts";
 import type { Order, PublicStatus } from "./order.ts";
 import { shown } from "./order.ts";
+import type { Personal } from "./personal.ts";
 import type { Place } from "./store.ts";
 
 /** An order as its readers see it. */
-export function view(order: Order): OrderView {
+export function view(order: Order, personal: Personal | undefined): OrderView {
   return {
     id: order.id,
     reference: order.reference,
     status: shown(order),
     ...(order.status === "rejected" ? { reason: order.reason } : {}),
-    customer: order.customer,
-    shippingAddress: order.shippingAddress,
+    ...(personal ?? erased(order.country)),
     lines: order.lines.map(({ sku, name, quantity, unitPrice }) => ({
       sku,
       name,
@@ -24,6 +24,13 @@ export function view(order: Order): OrderView {
     history: order.history.map(({ at, ...entry }) => ({ at: new Date(at).toISOString(), ...entry })),
   };
 }
+
+/** What is left when what was personal is gone. */
+const erased = (country: string) => ({
+  erased: true,
+  customer: { email: "", name: "" },
+  shippingAddress: { name: "", line1: "", city: "", country },
+});
 
 /** From these nothing leads on; a confirmed order may still be cancelled. */
 const last = new Set<PublicStatus>(["rejected", "cancelled"]);

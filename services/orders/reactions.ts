@@ -1,4 +1,4 @@
-import { type JobHandler, type Received, react } from "chassis";
+import { type Due, type JobHandler, type Kit, type Received, react } from "chassis";
 import type { Change } from "drizzle-outbox";
 import { advance, type Heard } from "./checkout.ts";
 import {
@@ -12,8 +12,9 @@ import {
   StockRefused,
   StockReleased,
   StockReserved,
+  UserErased,
 } from "./contracts.ts";
-import { deadlineJob, type Store } from "./store.ts";
+import { deadlineJob, eraseJob, type Store } from "./store.ts";
 
 type Got = Received<Store>;
 
@@ -28,6 +29,11 @@ export const reactions = [
   react(PaymentCaptured, (e, got: Got) => on(e.orderId, "payment-captured", got)),
   react(PaymentVoided, (e, got: Got) => whenNothingIsHeld(e, got)),
   react(PaymentRefunded, (e, got: Got) => whenNothingIsHeld(e, got)),
+
+  react(UserErased, ({ userId }, { now, forgetAnswers }: Got) => ({
+    writes: [forgetAnswers(userId)],
+    jobs: [{ kind: eraseJob, key: userId, at: now() }],
+  })),
 
   react(ProductCreated, (e, { store }: Got) => ({ writes: [store.product(e)] })),
   react(ProductUpdated, (e, { store }: Got) => ({ writes: [store.product(e)] })),
@@ -50,6 +56,21 @@ function whenNothingIsHeld(e: { orderId: string; held: { amount: number } }, got
   return e.held.amount === 0 ? on(e.orderId, "money-given-back", got) : undefined;
 }
 
+/** Orders a time; a customer may have many. */
+const erasedAtOnce = 100;
+/** A token outlives its user by ten minutes at most: what was ordered with it meanwhile is erased as well. */
+const lookAgainAfter = 15 * 60_000;
+
+/** Erases what is personal in somebody's orders, some at a time; an order that changes meanwhile is done again. */
+async function erase({ kind, key, data }: Due, { store, now, forgetAnswers }: Kit<Store>): Promise<Change> {
+  const { last = false } = (data ?? {}) as { last?: boolean };
+  const writes = await store.erasable(key, erasedAtOnce);
+  if (writes.length === erasedAtOnce) return { writes, jobs: [{ kind, key, at: now(), data }] };
+  if (last) return { writes: [...writes, forgetAnswers(key)] };
+  return { writes, jobs: [{ kind, key, at: now() + lookAgainAfter, data: { last: true } }] };
+}
+
 export const jobs: Record<string, JobHandler<Store>> = {
   [deadlineJob]: (job, kit) => on(job.key, "deadline", kit),
+  [eraseJob]: erase,
 };

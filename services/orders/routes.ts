@@ -37,19 +37,21 @@ export const routes = router<Store>()
     body(NewOrder),
     idempotent({ guest: async (c) => (await c.req.json<NewOrder>()).customer.email.toLowerCase() }),
     async (c) => {
-      const {
-        cartId: _,
-        lines,
-        shippingMethod,
-        reference,
-        ...asked
-      } = placeable(c.req.valid("json"), c.var.caller, taken(c.var.kit.config.env));
-      const { store, now, id, config } = c.var.kit;
+      const { lines, reference, customer, shippingAddress, payment } = placeable(
+        c.req.valid("json"),
+        c.var.caller,
+        taken(c.var.kit.config.env),
+      );
+      const { store, now, config } = c.var.kit;
+      const id = c.var.kit.id();
+      const personal = { customer, shippingAddress };
       const key = c.var.caller.kind === "guest" ? randomBytes(24).toString("base64url") : undefined;
       const at = now();
       const facts = {
-        ...asked,
-        id: id(),
+        id,
+        payment,
+        personal: store.personal.seal(id, personal),
+        country: shippingAddress.country,
         owner: c.var.caller.id,
         reference: reference ?? null,
         keyDigest: key === undefined ? null : digest(key),
@@ -64,7 +66,7 @@ export const routes = router<Store>()
         return {
           change,
           status: 202,
-          body: key === undefined ? view(order) : { ...view(order), orderKey: key },
+          body: key === undefined ? view(order, personal) : { ...view(order, personal), orderKey: key },
           headers: { location: `/api/orders/${order.id}`, etag: etag(order.version) },
         };
       });
@@ -81,17 +83,12 @@ export const routes = router<Store>()
     async (c) => {
       const { customer, status, reference, ...paging } = c.req.valid("query");
       const { limit, after } = readWindow(paging, isPlace);
-      const rows = await c.var.kit.store.list(c.var.reach, {
-        customer,
-        status,
-        reference,
-        after,
-        limit: limit + 1,
-      });
-      const place = (row: (typeof rows)[number]): Place => ({ at: row.placedAt, id: row.state.id });
+      const { store } = c.var.kit;
+      const rows = await store.list(c.var.reach, { customer, status, reference, after, limit: limit + 1 });
+      const place = (row: (typeof rows)[number]): Place => ({ at: row.placedAt, id: row.order.id });
       return cacheable(
         c,
-        page(rows, limit, place, (row) => view(row.state)),
+        page(rows, limit, place, ({ order }) => view(order, store.personal.open(order))),
         "private, no-cache",
       );
     },
@@ -101,8 +98,9 @@ export const routes = router<Store>()
     says("Read an order", { 200: OrderView, ...problems(401, 404) }),
     owned({ all: ["orders:manage"], own: ["orders:read"], key: "Order-Key" }),
     async (c) => {
-      const order = found(await c.var.kit.store.reachable(c.req.param("id"), digested(c.var.reach)));
-      return cacheable(c, view(order), "private, no-cache", etag(order.version));
+      const { store } = c.var.kit;
+      const order = found(await store.reachable(c.req.param("id"), digested(c.var.reach)));
+      return cacheable(c, view(order, store.personal.open(order)), "private, no-cache", etag(order.version));
     },
   )
   .get(
@@ -136,7 +134,7 @@ export const routes = router<Store>()
         return {
           change: cancelled.change,
           status: 202,
-          body: view(cancelled.order),
+          body: view(cancelled.order, store.personal.open(order)),
           headers: { location: `/api/orders/${order.id}`, etag: etag(cancelled.order.version) },
         };
       });

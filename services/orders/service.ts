@@ -7,6 +7,7 @@ export default service({
   name: "orders",
   store,
   routes,
+  seals: (store) => store.sealedRows(),
   reactions,
   jobs,
   statuses: { "unknown-product": 422, "mixed-currencies": 422, "total-too-large": 422 },

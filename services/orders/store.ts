@@ -1,5 +1,5 @@
-import { defineStore, emit, guest, type Reach, type StoreOf } from "chassis";
-import { and, desc, eq, inArray, lt, or, type SQL, sql } from "drizzle-orm";
+import { defineStore, emit, guest, type Reach, type StoreOf, sealedRows } from "chassis";
+import { and, desc, eq, inArray, isNull, lt, ne, or, type SQL, sql } from "drizzle-orm";
 import { type Change, insert, type NewEvent, update, upsert, type Write } from "drizzle-outbox";
 import {
   OrderAborting,
@@ -10,9 +10,13 @@ import {
   OrderReserved,
 } from "./contracts.ts";
 import { type AskedLine, evolve, type Order, type OrderEvent, type PublicStatus, shown } from "./order.ts";
+import { type Kept, personalKeeper } from "./personal.ts";
 
 /** The job that ends an order which is neither paid nor refused in time. */
 export const deadlineJob = "checkout-deadline";
+
+/** The job that erases what is personal in the orders of a user who is gone; its key is the user's id. */
+export const eraseJob = "erase-customer";
 
 export interface Place {
   at: number;
@@ -51,16 +55,23 @@ export const store = defineStore(
         version: t.integer("version").notNull(),
         status: t.text("status").$type<PublicStatus>().notNull(),
         owner: t.text("owner").notNull(),
+        /** Empty, but in rows of versions that sealed nothing. */
         email: t.text("email").notNull(),
+        /** Keyed digest of the e-mail address, by which it is looked up. */
+        customerKey: t.text("customer_key"),
+        /** The key that the state's personal part is sealed with; null: it is not; empty: there is none any more. */
+        sealedWith: t.text("sealed_with"),
         reference: t.text("reference"),
         placedAt: t.integer("placed_at").notNull(),
-        state: t.json<Order>("state").notNull(),
+        state: t.json<Kept>("state").notNull(),
       },
       (orders) => [
         t.index("orders_by_time").on(orders.placedAt, orders.id),
         t.index("orders_by_owner").on(orders.owner, orders.placedAt),
         t.index("orders_by_email").on(orders.email, orders.placedAt),
         t.index("orders_by_reference").on(orders.reference),
+        t.index("orders_by_customer").on(orders.customerKey, orders.placedAt),
+        t.index("orders_by_seal").on(orders.sealedWith, orders.id),
       ],
     ),
     /** Our copy of the catalog, fed by its events. */
@@ -74,152 +85,200 @@ export const store = defineStore(
       deleted: t.boolean("deleted").notNull(),
     }),
   }),
-  (db, t) => ({
-    async load(id: string): Promise<Order | undefined> {
-      return (await db.find(t.orders, { id }))?.state;
-    },
+  (db, t, sealed) => {
+    const personal = personalKeeper(sealed);
+    const orderOf = (row: { state: Kept } | undefined): Order | undefined => row && personal.read(row.state);
+    return {
+      personal,
 
-    /**
-     * The order, if it is within the caller's reach; else nothing, like one that does not exist.
-     * @param reach its key is the digest of the Order-Key
-     */
-    async reachable(id: string, reach: Reach): Promise<Order | undefined> {
-      if (reach === "all") return (await db.find(t.orders, { id }))?.state;
-      const { owner, key } = reach;
-      const own = owner === undefined ? undefined : await db.find(t.orders, { id, owner });
-      if (own || key === undefined) return own?.state;
-      // Only what a guest has placed is opened by a key.
-      const guests = await db.find(t.orders, { id, owner: guest.id });
-      return guests?.state.keyDigest === key ? guests.state : undefined;
-    },
+      async load(id: string): Promise<Order | undefined> {
+        return orderOf(await db.find(t.orders, { id }));
+      },
 
-    /** The versions of those orders that there are. */
-    async versions(ids: string[]): Promise<Map<string, number>> {
-      const rows = await db
-        .select({ id: t.orders.id, version: t.orders.version })
-        .from(t.orders)
-        .where(inArray(t.orders.id, ids));
-      return new Map(rows.map(({ id, version }) => [id, version]));
-    },
+      /**
+       * The order, if it is within the caller's reach; else nothing, like one that does not exist.
+       * @param reach its key is the digest of the Order-Key
+       */
+      async reachable(id: string, reach: Reach): Promise<Order | undefined> {
+        if (reach === "all") return orderOf(await db.find(t.orders, { id }));
+        const { owner, key } = reach;
+        const own = owner === undefined ? undefined : await db.find(t.orders, { id, owner });
+        if (own || key === undefined) return orderOf(own);
+        // Only what a guest has placed is opened by a key.
+        const guests = await db.find(t.orders, { id, owner: guest.id });
+        return guests?.state.keyDigest === key ? orderOf(guests) : undefined;
+      },
 
-    /** The rows, events and deadlines that come of what was decided. */
-    change(before: Order | undefined, decided: OrderEvent[], deadlineAt?: number): Decided {
-      let order = before;
-      const events: NewEvent[] = [];
-      const jobs: Change["jobs"] = [];
-      for (const event of decided) {
-        order = evolve(order, event);
-        events.push(...published(order, event));
-        jobs.push(...deadlines(order.id, event, deadlineAt));
-      }
-      if (order === undefined) throw new Error("nothing was decided about an order that is not there");
-      if (decided.length === 0) return { order, change: {} };
-      const row = { version: order.version, status: shown(order), state: order };
-      const write = before
-        ? update(t.orders, row, { id: order.id, version: before.version }, { rows: 1 })
-        : insert(t.orders, {
-            ...row,
-            id: order.id,
-            owner: order.owner,
-            email: order.customer.email,
-            reference: order.reference,
-            placedAt: decided[0]?.at ?? 0,
-          });
-      return { order, change: { writes: [write], events, jobs } };
-    },
+      /** The versions of those orders that there are. */
+      async versions(ids: string[]): Promise<Map<string, number>> {
+        const rows = await db
+          .select({ id: t.orders.id, version: t.orders.version })
+          .from(t.orders)
+          .where(inArray(t.orders.id, ids));
+        return new Map(rows.map(({ id, version }) => [id, version]));
+      },
 
-    /** The asked lines, each with our copy of its product. */
-    async withProducts(asked: Omit<AskedLine, "product">[]): Promise<AskedLine[]> {
-      const skus = [...new Set(asked.map((line) => line.sku))];
-      // By key a statement is ready; a query for many at once has to be built, and pays for many only.
-      const rows =
-        skus.length <= 8
-          ? (await Promise.all(skus.map((sku) => db.find(t.products, { sku })))).filter(
-              (row) => row !== undefined,
-            )
-          : await db.select().from(t.products).where(inArray(t.products.sku, skus));
-      const bySku = new Map(rows.filter((row) => !row.deleted).map((row) => [row.sku, row]));
-      return asked.map((line) => {
-        const row = bySku.get(line.sku);
-        if (row === undefined) return line;
-        const price = { amount: row.amount, currency: row.currency };
-        return { ...line, product: { name: row.name, price, kind: row.kind } };
-      });
-    },
+      /** The rows, events and deadlines that come of what was decided. */
+      change(before: Order | undefined, decided: OrderEvent[], deadlineAt?: number): Decided {
+        let order = before;
+        const events: NewEvent[] = [];
+        const jobs: Change["jobs"] = [];
+        for (const event of decided) {
+          const { payment } = order ?? {};
+          order = evolve(order, event);
+          events.push(...published(order, event, payment));
+          jobs.push(...deadlines(order.id, event, deadlineAt));
+        }
+        if (order === undefined) throw new Error("nothing was decided about an order that is not there");
+        if (decided.length === 0) return { order, change: {} };
+        const row = { version: order.version, status: shown(order) };
+        // What is sealed stays as it is; a row from before is sealed when it is touched.
+        const kept = before && personal.settled(order) ? { state: order } : personal.columns(order);
+        const write = before
+          ? update(t.orders, { ...row, ...kept }, { id: order.id, version: before.version }, { rows: 1 })
+          : insert(t.orders, {
+              ...row,
+              ...personal.columns(order),
+              id: order.id,
+              owner: order.owner,
+              reference: order.reference,
+              placedAt: decided[0]?.at ?? 0,
+            });
+        return { order, change: { writes: [write], events, jobs } };
+      },
 
-    /** Takes over the catalog's word on a product, unless ours is as new. */
-    product({ sku, name, price, kind, version }: Product): Write {
-      const row = {
-        sku,
-        name,
-        amount: price.amount,
-        currency: price.currency,
-        kind,
-        version,
-        deleted: false,
-      };
-      return upsert(t.products, row, { on: ["sku"], where: sql`${t.products.version} < ${version}` });
-    },
+      /** The asked lines, each with our copy of its product. */
+      async withProducts(asked: Omit<AskedLine, "product">[]): Promise<AskedLine[]> {
+        const skus = [...new Set(asked.map((line) => line.sku))];
+        // By key a statement is ready; a query for many at once has to be built, and pays for many only.
+        const rows =
+          skus.length <= 8
+            ? (await Promise.all(skus.map((sku) => db.find(t.products, { sku })))).filter(
+                (row) => row !== undefined,
+              )
+            : await db.select().from(t.products).where(inArray(t.products.sku, skus));
+        const bySku = new Map(rows.filter((row) => !row.deleted).map((row) => [row.sku, row]));
+        return asked.map((line) => {
+          const row = bySku.get(line.sku);
+          if (row === undefined) return line;
+          const price = { amount: row.amount, currency: row.currency };
+          return { ...line, product: { name: row.name, price, kind: row.kind } };
+        });
+      },
 
-    productGone(sku: string, version: number): Write {
-      const row = {
-        sku,
-        name: "",
-        amount: 0,
-        currency: "",
-        kind: "service" as const,
-        version,
-        deleted: true,
-      };
-      return upsert(t.products, row, { on: ["sku"], where: sql`${t.products.version} < ${version}` });
-    },
+      /** Takes over the catalog's word on a product, unless ours is as new. */
+      product({ sku, name, price, kind, version }: Product): Write {
+        const row = {
+          sku,
+          name,
+          amount: price.amount,
+          currency: price.currency,
+          kind,
+          version,
+          deleted: false,
+        };
+        return upsert(t.products, row, { on: ["sku"], where: sql`${t.products.version} < ${version}` });
+      },
 
-    /** Those within the caller's reach, newest first. */
-    async list(
-      reach: Reach,
-      { customer, status, reference, after, limit }: OrderFilter,
-    ): Promise<{ state: Order; placedAt: number }[]> {
-      // A key opens one order; it does not list any.
-      if (reach !== "all" && reach.owner === undefined) return [];
-      const wanted: (SQL | undefined)[] = [
-        reach === "all" ? undefined : eq(t.orders.owner, reach.owner ?? ""),
-        customer === undefined ? undefined : or(eq(t.orders.email, customer), eq(t.orders.owner, customer)),
-        status === undefined ? undefined : eq(t.orders.status, status),
-        reference === undefined ? undefined : eq(t.orders.reference, reference),
-        after === undefined
-          ? undefined
-          : or(
-              lt(t.orders.placedAt, after.at),
-              and(eq(t.orders.placedAt, after.at), lt(t.orders.id, after.id)),
-            ),
-      ];
-      return db
-        .select({ state: t.orders.state, placedAt: t.orders.placedAt })
-        .from(t.orders)
-        .where(and(...wanted))
-        .orderBy(desc(t.orders.placedAt), desc(t.orders.id))
-        .limit(limit);
-    },
-  }),
+      productGone(sku: string, version: number): Write {
+        const row = {
+          sku,
+          name: "",
+          amount: 0,
+          currency: "",
+          kind: "service" as const,
+          version,
+          deleted: true,
+        };
+        return upsert(t.products, row, { on: ["sku"], where: sql`${t.products.version} < ${version}` });
+      },
+
+      /** Those within the caller's reach, newest first. */
+      async list(
+        reach: Reach,
+        { customer, status, reference, after, limit }: OrderFilter,
+      ): Promise<{ order: Order; placedAt: number }[]> {
+        // A key opens one order; it does not list any.
+        if (reach !== "all" && reach.owner === undefined) return [];
+        const wanted: (SQL | undefined)[] = [
+          reach === "all" ? undefined : eq(t.orders.owner, reach.owner ?? ""),
+          customer === undefined
+            ? undefined
+            : or(
+                inArray(t.orders.customerKey, personal.keysOf(customer)),
+                eq(t.orders.owner, customer),
+                eq(t.orders.email, customer),
+              ),
+          status === undefined ? undefined : eq(t.orders.status, status),
+          reference === undefined ? undefined : eq(t.orders.reference, reference),
+          after === undefined
+            ? undefined
+            : or(
+                lt(t.orders.placedAt, after.at),
+                and(eq(t.orders.placedAt, after.at), lt(t.orders.id, after.id)),
+              ),
+        ];
+        const rows = await db
+          .select({ state: t.orders.state, placedAt: t.orders.placedAt })
+          .from(t.orders)
+          .where(and(...wanted))
+          .orderBy(desc(t.orders.placedAt), desc(t.orders.id))
+          .limit(limit);
+        return rows.map(({ state, placedAt }) => ({ order: personal.read(state), placedAt }));
+      },
+
+      /** The next orders of somebody that still hold what is personal, each with the write that erases it. */
+      async erasable(owner: string, limit: number): Promise<Write[]> {
+        const rows = await db
+          .select()
+          .from(t.orders)
+          .where(and(eq(t.orders.owner, owner), or(isNull(t.orders.sealedWith), ne(t.orders.sealedWith, ""))))
+          .limit(limit);
+        return rows.map(({ id, version, state }) =>
+          rewrite({ ...personal.read(state), personal: null }, { id, version }),
+        );
+      },
+
+      /** What is brought over to another key. */
+      sealedRows: () => [
+        sealedRows(db, t.orders, {
+          id: t.orders.id,
+          sealedWith: t.orders.sealedWith,
+          reseal: ({ id, version, state }) => rewrite(personal.read(state), { id, version }),
+        }),
+      ],
+    };
+
+    /** Writes an order down anew, as what has changed in it is not for its history. */
+    function rewrite(order: Order, { id, version }: { id: string; version: number }): Write {
+      const next = { ...order, version: version + 1 };
+      return update(
+        t.orders,
+        { version: next.version, ...personal.columns(next) },
+        { id, version },
+        { rows: 1 },
+      );
+    }
+  },
 );
 
 /** What the others are told of an event; what is only our own bookkeeping is not. */
-function published(order: Order, event: OrderEvent): NewEvent[] {
-  const { id, total, payment, reference, owner } = order;
+function published(order: Order, event: OrderEvent, asked: Order["payment"] | undefined): NewEvent[] {
+  const { id, total, reference, owner } = order;
   const orderId = id;
   const of = owner === guest.id ? { orderId } : { orderId, customerId: owner };
   const tell = () => ({
     ...of,
     reference,
     total,
-    country: order.shippingAddress.country,
+    country: order.country,
     lines: order.lines.map(line),
   });
   switch (event.type) {
     case "placed":
       return [emit(OrderPlaced, orderId, tell())];
     case "reserved":
-      return [emit(OrderReserved, orderId, { ...of, total, payment })];
+      return [emit(OrderReserved, orderId, { ...of, total, payment: { method: "", token: "", ...asked } })];
     case "confirmed":
       return [emit(OrderConfirmed, orderId, tell())];
     case "aborting":

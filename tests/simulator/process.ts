@@ -79,6 +79,9 @@ export class Process {
       CHECKOUT_DEADLINE_MS: String(plan.deadline),
       PROVIDER_TIMEOUT_MS: String(plan.providerTimeout),
       TEST_PROVIDER_BOOK: ":memory:",
+      // What is sealed is never the same twice, and the same seed must lead to the same stores.
+      SEAL_FIELDS: "no",
+      FIELD_KEYS_REFRESH_MS: "86400000",
     });
     const powerCuts = plan.faults.some((fault) => fault.do === "crash" && fault.power === "cut");
     const { rewrite } = bug ?? {};
@@ -166,6 +169,8 @@ export class Process {
       appId: this.app,
       fetch: (input, init) =>
         new Promise((resolve) => {
+          if (input === "http://sidecar/v1.0/secrets/secrets/fields")
+            return resolve(Response.json({ fields: keyring }));
           const topic = /^http:\/\/sidecar\/v1\.0\/publish\/bulk\/pubsub\/([\w-]+)$/.exec(input)?.[1];
           if (topic === undefined) throw new Error(`The simulator knows nothing of ${input}`);
           incarnation.step("before", `publishing to ${topic}`);
@@ -183,6 +188,9 @@ export class Process {
     return { info: nothing, debug: nothing, warn: say("warns:"), error: say("error:") } as unknown as Log;
   }
 }
+
+/** The keys of encrypted fields: all zeros. */
+const keyring = JSON.stringify({ current: "k1", keys: { k1: Buffer.alloc(32).toString("base64url") } });
 
 const folderOf = (app: App): string => fileURLToPath(new URL(`../../services/${app}`, import.meta.url));
 

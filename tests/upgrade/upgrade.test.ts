@@ -182,6 +182,34 @@ test("one after the other on one SQLite file, forth and back, each killed in the
   await allEnds(around, [running as Replica], orders, at);
 });
 
+test("when the old version is gone, what it wrote is sealed, and nothing personal is left readable", async () => {
+  const at = await store("sqlite");
+  const around = world();
+  const before = await around.start("old", at);
+  await around.deliver(before, "catalog", "product.created", "p-1", product("A"));
+  const orders: Placed[] = [];
+  for (let i = 0; i < 10; i++) orders.push(await place(before, "A", `key-${i}`));
+  await before.stop();
+
+  const now = await around.start("new", at, { SEAL_FIELDS: "yes" });
+  await eventually("everything is sealed", () =>
+    look(at, async (db) => {
+      const [left] = await db.query<{ n: number }>(
+        sql`select (select count(*) from orders where sealed_with is null)
+          + (select count(*) from idempotency where sealed_with is null) as n`,
+      );
+      return Number(left?.n) === 0;
+    }),
+  );
+  const rows = await look(at, (db) =>
+    db.query(sql`select state, email from orders union all select body, headers from idempotency`),
+  );
+  expect(rows).toHaveLength(20);
+  expect(JSON.stringify(rows)).not.toMatch(/ada@example|Main Street/);
+  for (const [i, order] of orders.entries()) expect(await place(now, "A", `key-${i}`)).toEqual(order);
+  await allEnds(around, [now], orders, at);
+});
+
 describe("replicas of the new version that start at the same time migrate once", () => {
   test.each(["an empty database", "one of the old version"])("on %s", async (what) => {
     const at = await store("postgres");

@@ -1,4 +1,5 @@
 import { spawnSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -10,6 +11,7 @@ import { eventually } from "../e2e/shop.ts";
 
 const root = join(import.meta.dir, "../..");
 const token = "t0ken";
+const keyring = JSON.stringify({ current: "k1", keys: { k1: randomBytes(32).toString("base64url") } });
 
 export type Version = "old" | "new";
 
@@ -66,6 +68,8 @@ export class World {
         const body = (await request.json()) as { event: CloudEvent<Record<string, unknown>> }[];
         for (const { event } of body) this.published.set(event.id, event);
       }
+      if (new URL(request.url).pathname === "/v1.0/secrets/secrets/fields")
+        return Response.json({ fields: keyring });
       return new Response(null, { status: 204 });
     },
   });
@@ -89,6 +93,9 @@ export class World {
         SOUK_DATA: store.folder,
         DATABASE_URL: store.url ?? "",
         LOG_LEVEL: "error",
+        // As long as the old version runs, nothing is written that it cannot read.
+        SEAL_FIELDS: "no",
+        FIELD_KEYS_REFRESH_MS: "100",
         ...env,
       },
       stdout: "inherit",

@@ -1,11 +1,13 @@
 import { createHash } from "node:crypto";
 import { lt } from "drizzle-orm";
-import type { Dialect, Write } from "drizzle-outbox";
-import { Conflict, insert, remove } from "drizzle-outbox";
+import type { Db, Dialect, Write } from "drizzle-outbox";
+import { Conflict, insert, remove, update } from "drizzle-outbox";
 import type { Context, MiddlewareHandler } from "hono";
 import { uniqueSymbol } from "hono-openapi";
+import type { Caller } from "./auth.ts";
 import type { Env } from "./kit.ts";
 import { Problem } from "./problem.ts";
+import { type SealedRows, sealedRows } from "./resealing.ts";
 import { type Sealed, sealedWith } from "./sealed.ts";
 
 const keptFor = 24 * 60 * 60_000;
@@ -21,8 +23,15 @@ export const idempotencyTable = (t: Dialect) =>
       headers: t.json<Record<string, string>>("headers").notNull(),
       body: t.text("body"),
       at: t.integer("at").notNull(),
+      /** Whom it was given to; null for a guest. */
+      owner: t.text("owner"),
+      /** The id of the key that the body is sealed with. */
+      sealedWith: t.text("sealed_with"),
     },
-    (own) => [t.index("idempotency_at").on(own.at)],
+    (own) => [
+      t.index("idempotency_at").on(own.at),
+      t.index("idempotency_by_seal").on(own.sealedWith, own.id),
+    ],
   );
 
 type Table = ReturnType<typeof idempotencyTable>;
@@ -39,8 +48,12 @@ export interface Idempotency {
   find(id: string, request: string): Promise<StoredAnswer | undefined>;
   /** An answer was given under this id, to whatever request. */
   has(id: string): Promise<boolean>;
-  /** The write that keeps an answer, to be committed together with the effect. */
-  keep(id: string, request: string, answer: StoredAnswer): Write;
+  /** The write that keeps an answer, to be committed together with the effect; `owner` is whom it is given to. */
+  keep(id: string, request: string, answer: StoredAnswer, owner?: string): Write;
+  /** The write that forgets what somebody was answered. */
+  forgetOwner(owner: string): Write;
+  /** The kept answers as rows with a sealed column. */
+  sealedRows(db: Db): SealedRows;
   /** Runs one request an id at a time in this process. @throws {Problem} 409 `in-progress` after ten seconds */
   alone<T>(id: string, run: () => Promise<T>): Promise<T>;
   /** The write that forgets what is older than 24 hours, at this time: now, unless said otherwise. */
@@ -64,8 +77,12 @@ export function idempotencyStore(
   read: (id: string) => Promise<Row | undefined>,
   { now, sealed, waitAtMost = 10_000 }: IdempotencyOptions,
 ): Idempotency {
-  const kept = (id: string, body: string | null) =>
-    body === null || !sealed ? body : sealed.seal(body, bodyAt, id);
+  const kept = (id: string, body: string | null) => {
+    if (!sealed?.writes) return { body, sealedWith: null };
+    return body === null
+      ? { body, sealedWith: "" }
+      : { body: sealed.seal(body, bodyAt, id), sealedWith: sealed.current };
+  };
   // What a version before kept, or this one while it did not seal, is there as it was given.
   const given = (id: string, body: string | null) =>
     body === null || !sealed || sealedWith(body) === undefined ? body : sealed.open(body, bodyAt, id);
@@ -83,8 +100,15 @@ export function idempotencyStore(
       return { status: row.status, headers: row.headers, body: given(id, row.body) };
     },
     has: async (id) => (await read(id)) !== undefined,
-    keep: (id, request, { body, ...answer }) =>
-      insert(table, { id, request, ...answer, body: kept(id, body), at: now() }),
+    keep: (id, request, { body, ...answer }, owner) =>
+      insert(table, { id, request, ...answer, ...kept(id, body), owner: owner ?? null, at: now() }),
+    forgetOwner: (owner) => remove(table, { owner }),
+    sealedRows: (db) =>
+      sealedRows(db, table, {
+        id: table.id,
+        sealedWith: table.sealedWith,
+        reseal: ({ id, body }) => update(table, kept(id, given(id, body)), { id, body }, { rows: 1 }),
+      }),
     forget: (at = now()) => remove(table, lt(table.at, at - keptFor)),
     async alone(id, run) {
       const started = performance.now();
@@ -155,7 +179,7 @@ export function idempotent<S>({ guest, digest: kept }: IdempotentOptions<S> = {}
         c.res = replay(before);
         return;
       }
-      c.set("idempotencyKey", { id, request });
+      c.set("idempotencyKey", { id, request, owner: owned(c.var.caller) });
       await next();
     });
   });
@@ -194,7 +218,7 @@ export function idempotentStream<S>(): MiddlewareHandler<Env<S>> {
       const headers = Object.fromEntries(c.res.headers);
       const answer = { status: c.res.status, headers, body: await c.res.clone().text() };
       try {
-        await commit({ writes: [idempotency.keep(id, request, answer)] }, c.var.trace);
+        await commit({ writes: [idempotency.keep(id, request, answer, owned(c.var.caller))] }, c.var.trace);
       } catch (error) {
         if (!(error instanceof Conflict)) throw error;
         // Another replica was given the same key meanwhile, and was quicker.
@@ -237,6 +261,9 @@ function keyOf<S>(c: Context<Env<S>>): string | undefined {
 /** The request's key, as it is kept: of one caller (of guests, one guest), method and path. */
 const idOf = <S>(c: Context<Env<S>>, key: string, guest: string): string =>
   digest(JSON.stringify([c.var.caller.kind, c.var.caller.id, guest, c.req.method, c.req.path, key]));
+
+/** Whose answer it is: nobody's, when a guest gets it. */
+const owned = ({ kind, id }: Caller): string | undefined => (kind === "guest" ? undefined : id);
 
 export const replay = ({ status, headers, body }: StoredAnswer): Response =>
   new Response(body, { status, headers: { ...headers, "idempotent-replayed": "true" } });

@@ -74,7 +74,7 @@ export function inbound<S>(definition: Service<S>, surroundings: Surroundings<S>
   const { kit, metrics, data } = surroundings;
   const deadLetter = `${kit.config.name}-dead`;
   const subscriptions = (definition.reactions ?? []).map((reaction) =>
-    subscriptionOf(reaction, definition.seals, surroundings),
+    subscriptionOf(reaction, definition.seals !== undefined && definition.seals !== false, surroundings),
   );
 
   async function dead({ event, topic, reason }: Pick<Failure, "event" | "topic" | "reason">): Promise<void> {
@@ -163,7 +163,7 @@ async function tried(
 
 function subscriptionOf<S>(
   reaction: Reaction<S>,
-  seals: boolean | undefined,
+  seals: boolean,
   { kit, metrics, data, traced }: Surroundings<S>,
 ) {
   return on(reaction.type, async (event) => {

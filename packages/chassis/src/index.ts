@@ -23,6 +23,7 @@ export {
   toProblem,
 } from "./problem.ts";
 export { type Reaction, type Received, react } from "./reactions.ts";
+export { type SealedRows, sealedRows } from "./resealing.ts";
 export { type Sealed, sealedWith, Tampered } from "./sealed.ts";
 export {
   type Commit,

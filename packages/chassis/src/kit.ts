@@ -1,4 +1,4 @@
-import type { Change, DeadLetters } from "drizzle-outbox";
+import type { Change, DeadLetters, Write } from "drizzle-outbox";
 import type { Sidecar } from "hono-dapr";
 import type { Reach } from "./access.ts";
 import type { Caller } from "./auth.ts";
@@ -15,6 +15,8 @@ export interface Kit<S> {
   config: Config;
   /** Encrypts fields with the keys of the secret `fields`; for a service that says it `seals`. */
   sealed: Sealed;
+  /** The write that forgets the answers which somebody was given under an Idempotency-Key. */
+  forgetAnswers(owner: string): Write;
   /** Milliseconds since the epoch. The only clock. */
   now(): number;
   /** A new id, safe in URLs, unguessable (128 random bits). The only source of ids. */
@@ -35,6 +37,8 @@ export interface Env<S> {
   Bindings: {
     /** Address of the client's end of the connection; absent in tests. */
     ip?: string;
+    /** Keeps the connection open although nothing goes over it for longer than usual; seconds, 0 for as long as it takes. */
+    hold?(seconds: number): void;
   };
   Variables: {
     kit: Kit<S>;
@@ -45,6 +49,6 @@ export interface Env<S> {
     /** W3C traceparent of the request; events committed under it carry it on. */
     trace: string;
     /** Set by `idempotent` when the request carries an Idempotency-Key. */
-    idempotencyKey?: { id: string; request: string };
+    idempotencyKey?: { id: string; request: string; owner?: string };
   };
 }

@@ -33,10 +33,19 @@ export interface Sealed {
    * @throws {Tampered} changed, or sealed for another place
    */
   open(value: string, where: string, id: string): string;
+  /** The id of the key that a value is sealed with; undefined for a text that is not sealed. */
+  keyOf(value: string): string | undefined;
   /** A keyed digest (HMAC-SHA-256) by which something is found again that is not kept readable, with the current key. */
   digest(text: string, where: string): string;
   /** The digests of a text under all keys there are, the current one first: to look it up while keys change. */
   digests(text: string, where: string): string[];
+  /** Whether the keys are there. */
+  readonly there: boolean;
+  /**
+   * Whether what is written is to be sealed. Not with `SEAL_FIELDS=no`: while a version runs beside this one that
+   * cannot read what is sealed. What is sealed already is read all the same.
+   */
+  readonly writes: boolean;
   /** The id of the key that seals. */
   readonly current: string;
   /** The ids of all keys, the current one first. */
@@ -70,6 +79,8 @@ export interface SealedOptions {
   /** The keyring as the secret store has it: {@link readKeyring}. */
   load(): Promise<string>;
   log: Pick<Log, "error" | "info">;
+  /** {@link Sealed.writes}: true. */
+  writes?: boolean;
   /**
    * How many values one data key seals: 2^20. NIST SP 800-38D allows a key 2^32 random nonces.
    */
@@ -87,7 +98,13 @@ interface DataKey {
   uses: number;
 }
 
-export function createSealed({ name, load, log, usesOfDataKey = 2 ** 20 }: SealedOptions): Sealed {
+export function createSealed({
+  name,
+  load,
+  log,
+  writes = true,
+  usesOfDataKey = 2 ** 20,
+}: SealedOptions): Sealed {
   let ring: { current: string; text: string; masters: Map<string, Master> } | undefined;
   let reading: Promise<void> | undefined;
   let data: DataKey | undefined;
@@ -149,6 +166,10 @@ export function createSealed({ name, load, log, usesOfDataKey = 2 ** 20 }: Seale
     createHmac("sha256", master.digest).update(`${where}\n${text}`).digest("base64url");
 
   return {
+    writes,
+    get there() {
+      return ring !== undefined;
+    },
     async ready() {
       if (ring) return;
       try {
@@ -185,6 +206,7 @@ export function createSealed({ name, load, log, usesOfDataKey = 2 ** 20 }: Seale
         throw new Tampered(where, id);
       }
     },
+    keyOf: sealedWith,
     digest: (text, where) => digestWith(masterOfValue(loaded().current), text, where),
     digests(text, where) {
       const { current, masters } = loaded();

@@ -6,6 +6,7 @@ import { idempotencyTable } from "./idempotency.ts";
 import type { Env, Kit } from "./kit.ts";
 import type { Figure } from "./metrics.ts";
 import type { Reaction } from "./reactions.ts";
+import type { SealedRows } from "./resealing.ts";
 import { createSealed, type Sealed } from "./sealed.ts";
 
 /** A job that has come due, as its handler sees it. */
@@ -57,9 +58,10 @@ export interface Service<S> {
   checks?: Record<string, (kit: Kit<S>) => Promise<void>>;
   /**
    * It keeps what is personal or secret, encrypted: its keys are there before each request, event and job, and answers
-   * kept for an Idempotency-Key are sealed. Its secret store has `fields`.
+   * kept for an Idempotency-Key are sealed. Its secret store has `fields`. Given as a function it says which rows are
+   * brought over when the keys change.
    */
-  seals?: boolean;
+  seals?: boolean | ((store: S) => SealedRows[]);
   /** What it measures of itself. */
   measures?: Measures<S>;
 }

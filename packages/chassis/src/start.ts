@@ -20,6 +20,7 @@ import { type Verify, verifier } from "./auth.ts";
 import { type Config, integer, readConfig } from "./config.ts";
 import { routesOf } from "./dead-letters.ts";
 import { cloudEvent } from "./emit.ts";
+import { fieldKeys } from "./field-keys.ts";
 import { idempotencyStore, type idempotencyTable } from "./idempotency.ts";
 import { inbound, retryJob } from "./inbound.ts";
 import { issuersOf } from "./issuers.ts";
@@ -27,6 +28,7 @@ import type { Env, Kit, Unit } from "./kit.ts";
 import { type Listening, listen } from "./listen.ts";
 import { createLog, type Log } from "./log.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
+import { resealJob } from "./resealing.ts";
 import { createSealed, type Sealed } from "./sealed.ts";
 import { seldom } from "./seldom.ts";
 import type { Service } from "./service.ts";
@@ -71,7 +73,7 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
 
   const closing = new AbortController();
   const load = () => sidecar.secrets("secrets").get("fields");
-  const sealed = createSealed({ name: config.name, load, log });
+  const sealed = createSealed({ name: config.name, load, log, writes: config.env.SEAL_FIELDS !== "no" });
   const data = definition.store
     ? await openData(definition, { config, sidecar, log, now, metrics, sealed, db: parts.db })
     : undefined;
@@ -82,6 +84,7 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
     log,
     config,
     sealed,
+    forgetAnswers: (owner) => (data?.unit ?? noUnit).idempotency.forgetOwner(owner),
     now,
     id: parts.id ?? (() => randomBytes(16).toString("base64url")),
     closing: closing.signal,
@@ -107,15 +110,30 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
   });
   internal.route("/", sidecar.subscriptions(events.subscriptions, events.options));
 
+  const { seals } = definition;
+  const keys = seals
+    ? fieldKeys({
+        ...{ sealed, metrics, log, now },
+        rows: [
+          ...(data ? [data.unit.idempotency.sealedRows(data.db)] : []),
+          ...(typeof seals === "function" ? seals(kit.store) : []),
+        ],
+        commit: (change) => (data?.unit ?? noUnit).commit(change, traceOf(undefined)),
+        every: integer(config, "FIELD_KEYS_REFRESH_MS", 10_000),
+      })
+    : undefined;
+  const resealing = keys ? { [resealJob]: keys.reseal } : {};
   const jobs = Object.fromEntries(
-    Object.entries({ restored, ...definition.jobs, [retryJob]: events.retry }).map(([kind, handle]) => [
-      kind,
-      async ({ key, data: kept, attempt }: { key: string; data: unknown; attempt: number }) => {
-        if (definition.seals) await sealed.ready();
-        const { data, trace } = kept as Traced;
-        return traced(await handle({ kind, key, data, attempt }, kit), trace);
-      },
-    ]),
+    Object.entries({ restored, ...resealing, ...definition.jobs, [retryJob]: events.retry }).map(
+      ([kind, handle]) => [
+        kind,
+        async ({ key, data: kept, attempt }: { key: string; data: unknown; attempt: number }) => {
+          if (seals) await sealed.ready();
+          const { data, trace } = kept as Traced;
+          return traced(await handle({ kind, key, data, attempt }, kit), trace);
+        },
+      ],
+    ),
   );
   const background = data
     ? [data.box.relay(), data.box.work(jobs, { concurrency: definition.jobsAtOnce })]
@@ -123,10 +141,6 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
   const steadily = steady(now);
   const sweep = data ? setInterval(() => void forget(data.unit, log, steadily()), 60_000) : undefined;
   sweep?.unref();
-  const renew = definition.seals
-    ? setInterval(() => void sealed.refresh(), integer(config, "FIELD_KEYS_REFRESH_MS", 10_000))
-    : undefined;
-  renew?.unref();
 
   return {
     kit,
@@ -137,7 +151,7 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
     async stop() {
       closing.abort();
       clearInterval(sweep);
-      clearInterval(renew);
+      keys?.stop();
       if (data)
         await data.box.drain({ signal: AbortSignal.timeout(3_000) }).catch((error) => {
           log.warn(
@@ -167,7 +181,16 @@ export async function start<S>(definition: Service<S>): Promise<void> {
   servers.push(inside);
   if (running.edge) {
     servers.push(
-      await listen({ fetch: running.edge }, { port: config.publicPort, hostname: config.host, server }),
+      await listen(
+        { fetch: running.edge },
+        {
+          port: config.publicPort,
+          hostname: config.host,
+          server,
+          // What the public may hold a connection for without sending or taking anything.
+          idle: integer(config, "IDLE_TIMEOUT_S", 30),
+        },
+      ),
     );
   }
   log.info({ port: inside.port }, `${config.name} listens`);

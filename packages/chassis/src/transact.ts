@@ -31,7 +31,10 @@ export async function transact<S>(c: Context<Env<S>>, work: () => Promise<Outcom
         key
           ? {
               ...change,
-              writes: [...(change.writes ?? []), unit.idempotency.keep(key.id, key.request, answer)],
+              writes: [
+                ...(change.writes ?? []),
+                unit.idempotency.keep(key.id, key.request, answer, key.owner),
+              ],
             }
           : change,
         trace,

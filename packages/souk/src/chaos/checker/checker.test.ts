@@ -93,7 +93,7 @@ const damages: [rule: RuleName, what: string, service: string, sql: string][] = 
     "key-has-one-effect",
     "one request has placed two orders",
     "orders",
-    "insert into orders select 'o-4', version, status, owner, email, reference, placed_at, json_set(state, '$.id', 'o-4') from orders where id = 'o-1'",
+    "insert into orders (id, version, status, owner, email, reference, placed_at, state) select 'o-4', version, status, owner, email, reference, placed_at, json_set(state, '$.id', 'o-4') from orders where id = 'o-1'",
   ],
   [
     "key-has-one-effect",

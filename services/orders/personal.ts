@@ -1,0 +1,81 @@
+import type { Sealed } from "chassis";
+import type { Order } from "./order.ts";
+
+export interface Address {
+  name: string;
+  line1: string;
+  line2?: string;
+  city: string;
+  postcode?: string;
+  country: string;
+}
+
+/** What an order holds of a person. */
+export interface Personal {
+  customer: { email: string; name: string };
+  shippingAddress: Address;
+}
+
+/** An order as it is kept: with what is personal in one sealed text, or as versions before it, open. */
+export type Kept = Order | (Omit<Order, "personal" | "country"> & Personal);
+
+const where = "orders.personal";
+const customer = "orders.customer";
+
+/** How what is personal is kept and found again. */
+export function personalKeeper(sealed: Sealed) {
+  const open = ({ id, personal }: Pick<Order, "id" | "personal">): Personal | undefined =>
+    personal === null
+      ? undefined
+      : (JSON.parse(sealed.keyOf(personal) ? sealed.open(personal, where, id) : personal) as Personal);
+
+  // Sealed in its place, as soon as it is known.
+  const seal = (id: string, personal: Personal): string => {
+    const text = JSON.stringify(personal);
+    return sealed.writes ? sealed.seal(text, where, id) : text;
+  };
+
+  return {
+    seal,
+    open,
+
+    /** The order as it is in a row. */
+    read(state: Kept): Order {
+      if (!("customer" in state)) return state;
+      const { customer, shippingAddress, ...order } = state;
+      const personal = JSON.stringify({ customer, shippingAddress });
+      return { ...order, personal, country: shippingAddress.country } as Order;
+    },
+
+    /** The columns that hold an order, or tell where it is found. */
+    columns(order: Order): {
+      state: Kept;
+      email: string;
+      customerKey: string | null;
+      sealedWith: string | null;
+    } {
+      const personal = open(order);
+      if (personal === undefined) return { state: order, email: "", customerKey: null, sealedWith: "" };
+      const { email } = personal.customer;
+      if (!sealed.writes && !sealed.keyOf(order.personal ?? "")) {
+        const { personal: _, country: __, ...rest } = order;
+        return { state: { ...rest, ...personal } as Kept, email, customerKey: null, sealedWith: null };
+      }
+      return {
+        state:
+          sealed.keyOf(order.personal ?? "") === sealed.current
+            ? order
+            : { ...order, personal: seal(order.id, personal) },
+        email: "",
+        customerKey: sealed.digest(email.toLowerCase(), customer),
+        sealedWith: sealed.current,
+      };
+    },
+
+    /** Whether the row of an order needs nothing but its new state. */
+    settled: ({ personal }: Order): boolean => personal === null || sealed.keyOf(personal) !== undefined,
+
+    /** What to look for in the column `customerKey`: one for each key there is. */
+    keysOf: (email: string): string[] => sealed.digests(email.toLowerCase(), customer),
+  };
+}
