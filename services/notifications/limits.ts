@@ -43,6 +43,6 @@ export class Pace {
     if (this.#next - now > 60 * 60_000) this.#next = now;
     const at = Math.max(now, this.#next);
     this.#next = at + this.everyMs;
-    return at;
+    return Math.round(at);
   }
 }

@@ -67,6 +67,12 @@ describe("limits", () => {
     expect(pace.slot(at + 10_000)).toBe(at + 10_000);
   });
 
+  test("times are whole", () => {
+    const pace = new Pace(1_000 / 30);
+    pace.slot(at);
+    expect(pace.slot(at)).toBe(at + 33);
+  });
+
   test("a clock that was set back makes nobody wait for it", () => {
     const pace = new Pace(50);
     pace.slot(at + 2 * days);
