@@ -241,9 +241,20 @@ describe("what goes through", () => {
       method: "POST",
       body,
       headers: { "content-type": "application/x-ndjson" },
+      scopes: ["catalog:write"],
     });
     expect(response.status).toBe(200);
     expect(last().body).toHaveLength(2_048 * 1_024);
+  });
+
+  test("a body that may be long is refused to who has no token before it is read", async () => {
+    let read = 0;
+    const body = new ReadableStream({ pull: () => void read++ }, { highWaterMark: 0 });
+    const response = await app.edge("/api/products/import", { method: "POST", body });
+    expect(response.status).toBe(401);
+    expect(read).toBeLessThan(3);
+    expect(response.headers.get("www-authenticate")).toStartWith("Bearer");
+    expect(got).toEqual([]);
   });
 
   test("server-sent events come as they are sent", async () => {
@@ -577,6 +588,7 @@ describe("more than a service can take", () => {
         method: "POST",
         body: new Blob(["x".repeat(70_000)]).stream(),
         headers: { "content-type": "application/x-ndjson" },
+        scopes: ["catalog:write"],
       });
     const first = Array.from({ length: 16 }, send);
     expect((await send()).status).toBe(503);

@@ -9,6 +9,8 @@ import type { Way } from "./ways.ts";
 
 // Reads take milliseconds; a change may have to wait for its turn.
 const patience = { reading: 10_000, changing: 15_000 };
+/** Bytes of a body that anybody may send. */
+const usual = 1024 * 1024;
 
 /** A request on its way to a service. */
 export interface Onward {
@@ -35,6 +37,10 @@ export async function forward<S extends { lanes: Lanes }>(
 ): Promise<Response> {
   const { kit } = c.var;
   const reading = c.req.method === "GET" || c.req.method === "HEAD";
+  // What is sent on as it comes has few places: they are not for whoever likes to sit there.
+  if ((way.most ?? 0) > usual && c.var.caller.kind === "guest") throw tokenless();
+  // It may be silent for longer than others: its own patience ends it.
+  if (way.patience !== undefined) c.env?.hold?.(0);
   const carried = { ...headersOnward(c, way, anonymous), ...headers };
   // Before its turn: a client that takes its time must not take up anybody's.
   const body = reading ? undefined : (given ?? (await bodyOf(c.req.raw)));
@@ -128,6 +134,13 @@ class SidecarRefused extends Error {
     this.status = status;
   }
 }
+
+const tokenless = (): Problem =>
+  new Problem(401, {
+    code: "unauthenticated",
+    detail: "So long a body needs a token",
+    headers: { "www-authenticate": 'Bearer realm="souk"' },
+  });
 
 function timedOut({ service }: Way, unsure: string): Problem {
   return new Problem(504, {

@@ -11,19 +11,36 @@ export interface ListenOptions {
   port: number;
   hostname: string;
   server: "bun" | "node";
+  /**
+   * Seconds after which a connection is closed on which nothing is sent, or a body comes more slowly than 16 KB a
+   * second. (A request's head has twelve, whatever this says.)
+   */
+  idle?: number;
 }
 
-type App = { fetch(request: Request, env?: { ip?: string }): Response | Promise<Response> };
+interface Connection {
+  ip?: string;
+  hold?(seconds: number): void;
+}
+
+type App = { fetch(request: Request, env?: Connection): Response | Promise<Response> };
 
 /** Serves an app with the runtime's own server: Bun's, or Node's where a library insists on it. */
-export async function listen(app: App, { port, hostname, server }: ListenOptions): Promise<Listening> {
+export async function listen(
+  app: App,
+  { port, hostname, server, idle = 120 }: ListenOptions,
+): Promise<Listening> {
   if (server === "bun" && "Bun" in globalThis) {
     const running = Bun.serve({
       port,
       hostname,
-      idleTimeout: 120,
+      idleTimeout: idle,
       maxRequestBodySize: 128 * 1024 * 1024,
-      fetch: (request, bun) => app.fetch(request, { ip: bun.requestIP(request)?.address }),
+      fetch: (request, bun) =>
+        app.fetch(request, {
+          ip: bun.requestIP(request)?.address,
+          hold: (seconds) => bun.timeout(request, seconds),
+        }),
     });
     return { port: running.port ?? port, close: () => running.stop() };
   }
