@@ -109,7 +109,7 @@ export async function buildPrograms(
 }
 
 /** Go on PATH, new enough, or able to fetch the toolchain that the module wants by itself. */
-async function findGo(source: Source, options: BuildOptions) {
+export async function findGo(source: Pick<Source, "go">, options: BuildOptions) {
   const { env } = options;
   const path = onPath("go", env)[0];
   if (!path) throw new PassedOver("there is no go on PATH");

@@ -11,5 +11,6 @@
  */
 export { cacheFolder } from "./cache.ts";
 export { obtainDapr } from "./dapr.ts";
+export { type GoProgram, obtainGoProgram } from "./go-program.ts";
 export { durableRedis, obtainRedis } from "./redis.ts";
 export * from "./types.ts";
