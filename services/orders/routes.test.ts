@@ -80,6 +80,7 @@ describe("placing", () => {
     [{ cartId: "c-1" }, 400, "/lines"],
     [{ shippingMethod: "owl" }, 422, "/shippingMethod"],
     [{ payment: { method: "stripe", token: "tok" } }, 422, "/payment/method"],
+    [{ payment: { method: "test", token: "4242 4242 4242 4242" } }, 422, "/payment/token"],
   ])("refuses %j with %i at %s", async (over, status, pointer) => {
     const response = await place(over);
     const problem = (await response.json()) as { errors: { pointer: string }[]; code: string };
