@@ -45,6 +45,10 @@ const rooms: Record<string, Room> = {
     says: "its tables, loads and saves",
     may: ["chassis", "drizzle-outbox", "drizzle-orm", "./*", "type:*"],
   },
+  "carts.ts": {
+    says: "carts, which lie in the state store, or with the service that has them",
+    may: ["chassis", "valibot", "./*", "type:*"],
+  },
   "queries.ts": {
     says: "its read side; never decides",
     may: ["chassis", "drizzle-orm", "./contracts.ts", "./*", "type:*"],
@@ -115,6 +119,10 @@ const adapters: Record<string, Room> = {
       "../*",
       "type:*",
     ],
+  },
+  "orders/contact.ts": {
+    says: "whom to write to, sealed on its way out",
+    may: ["chassis", "type:*"],
   },
   "payments/providers/": {
     says: "payment providers",

@@ -109,10 +109,21 @@ const reference = v.nullable(v.string());
 /** `customerId` is who placed it: a user or a client. A guest's order has none. */
 const of = { orderId, customerId: v.optional(v.string()) };
 
+/**
+ * `contact`: whom to write to about the order, and in which language, as a JWE (RFC 7516, compact; dir, A256GCM) under
+ * the secret `mail`, which only the mailer has as well.
+ */
 export const OrderPlaced = event(
   "orders",
   "order.placed",
-  v.object({ ...of, reference, total: Money, country: v.string(), lines: Lines }),
+  v.object({
+    ...of,
+    reference,
+    total: Money,
+    country: v.string(),
+    lines: Lines,
+    contact: v.optional(v.string()),
+  }),
 );
 export const OrderReserved = event(
   "orders",
@@ -141,9 +152,11 @@ const six = {
 const total = { amount: 1530, currency: "GBP" };
 const placed = { orderId: "o-1", customerId: "u_1", reference: "536365", total, country: "GB", lines: [six] };
 
+const sealed = "eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIn0..AAAAAAAAAAAAAAAA.AAAA.AAAAAAAAAAAAAAAAAAAAAA";
+
 /** Everything published here, each with an example that consumers check themselves against. */
 export const publishes = [
-  { type: OrderPlaced, example: placed },
+  { type: OrderPlaced, example: { ...placed, contact: sealed } },
   {
     type: OrderReserved,
     example: { orderId: "o-1", customerId: "u_1", total, payment: { method: "test", token: "tok_ok" } },

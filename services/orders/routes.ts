@@ -21,6 +21,7 @@ import {
   says,
   transact,
 } from "chassis";
+import { contactOf } from "./contact.ts";
 import { NewOrder, OrderList, OrderQuery, OrderStep, OrderView } from "./contracts.ts";
 import { cancel, type Order, place } from "./order.ts";
 import { taken, unpayable } from "./payment-methods.ts";
@@ -46,6 +47,7 @@ export const routes = router<Store>()
       const id = c.var.kit.id();
       const personal = { customer, shippingAddress };
       const key = c.var.caller.kind === "guest" ? randomBytes(24).toString("base64url") : undefined;
+      const contact = await contactOf(customer, c.req.header("accept-language"), c.var.kit);
       const at = now();
       const facts = {
         id,
@@ -62,6 +64,7 @@ export const routes = router<Store>()
           undefined,
           decided,
           at + integer(config, "CHECKOUT_DEADLINE_MS", deadlineAfter),
+          contact,
         );
         return {
           change,

@@ -118,15 +118,23 @@ export const store = defineStore(
         return new Map(rows.map(({ id, version }) => [id, version]));
       },
 
-      /** The rows, events and deadlines that come of what was decided. */
-      change(before: Order | undefined, decided: OrderEvent[], deadlineAt?: number): Decided {
+      /**
+       * The rows, events and deadlines that come of what was decided.
+       * @param contact whom to write to about the order, sealed: told once, and not kept
+       */
+      change(
+        before: Order | undefined,
+        decided: OrderEvent[],
+        deadlineAt?: number,
+        contact?: string,
+      ): Decided {
         let order = before;
         const events: NewEvent[] = [];
         const jobs: Change["jobs"] = [];
         for (const event of decided) {
           const { payment } = order ?? {};
           order = evolve(order, event);
-          events.push(...published(order, event, payment));
+          events.push(...published(order, event, { payment, contact }));
           jobs.push(...deadlines(order.id, event, deadlineAt));
         }
         if (order === undefined) throw new Error("nothing was decided about an order that is not there");
@@ -263,7 +271,11 @@ export const store = defineStore(
 );
 
 /** What the others are told of an event; what is only our own bookkeeping is not. */
-function published(order: Order, event: OrderEvent, asked: Order["payment"] | undefined): NewEvent[] {
+function published(
+  order: Order,
+  event: OrderEvent,
+  { payment, contact }: { payment: Order["payment"] | undefined; contact: string | undefined },
+): NewEvent[] {
   const { id, total, reference, owner } = order;
   const orderId = id;
   const of = owner === guest.id ? { orderId } : { orderId, customerId: owner };
@@ -276,9 +288,9 @@ function published(order: Order, event: OrderEvent, asked: Order["payment"] | un
   });
   switch (event.type) {
     case "placed":
-      return [emit(OrderPlaced, orderId, tell())];
+      return [emit(OrderPlaced, orderId, { ...tell(), contact })];
     case "reserved":
-      return [emit(OrderReserved, orderId, { ...of, total, payment: { method: "", token: "", ...asked } })];
+      return [emit(OrderReserved, orderId, { ...of, total, payment: { method: "", token: "", ...payment } })];
     case "confirmed":
       return [emit(OrderConfirmed, orderId, tell())];
     case "aborting":

@@ -100,12 +100,12 @@ export interface Secrets {
   fields: string;
   /** Of identity: what its lookup digests are keyed with. Another value finds nobody again, so it stays. */
   index?: string;
-  /** Of identity and notifications: seals what is to be mailed. */
+  /** Of identity, orders and notifications: seals what is to be mailed. */
   mail?: string;
 }
 
 /** Which services have a secret that not every service has. It is the same for all of them. */
-const sharedSecrets = { index: ["identity"], mail: ["identity", "notifications"] };
+const sharedSecrets = { index: ["identity"], mail: ["identity", "notifications", "orders"] };
 
 /** Where the secret store of a service reads. */
 export function secretsFile(home: Home, app: string): string {
