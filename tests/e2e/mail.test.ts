@@ -68,6 +68,45 @@ test("in the reader's language", async () => {
   expect(mail?.text).toStartWith("Guten Tag Grete,");
 }, 60_000);
 
+test("orders are confirmed by mail, cancelled, and refunded; one may unsubscribe from what one can do without", async () => {
+  const email = "caroline.herschel@example.com";
+  const customer = { email, name: "Caroline" };
+  const sku = await on.product({ price: { amount: 255, currency: "GBP" } });
+  const order = await on.settled(await on.place([{ sku, quantity: 6 }], { customer, reference: "536365" }));
+  const [confirmed] = await mailsTo(email);
+  expect(confirmed?.subject).toBe("Your order 536365 is confirmed");
+  expect(confirmed?.text).toContain("£15.30");
+  expect(header(confirmed as Caught, "list-unsubscribe")).toBeUndefined();
+
+  await on.api.call(`/api/orders/${order.id}/cancel`, { method: "POST" });
+  const all = await mailsTo(email, 3);
+  expect(all.map(({ subject }) => subject).sort()).toEqual([
+    "A refund for your order 536365",
+    "Your order 536365 is cancelled",
+    "Your order 536365 is confirmed",
+  ]);
+
+  // Through the front door, as a mail program does it with one click.
+  const cancelled = all.find(({ subject }) => subject.includes("cancelled")) as Caught;
+  const url = /^<(.+)>$/.exec(header(cancelled, "list-unsubscribe") ?? "")?.[1] ?? "";
+  expect(header(cancelled, "list-unsubscribe-post")).toBe("List-Unsubscribe=One-Click");
+  const page = await fetch(url, { headers: { "accept-language": "en" } });
+  expect(page.status).toBe(200);
+  expect(await page.text()).toContain("Unsubscribe");
+  const form = { "content-type": "application/x-www-form-urlencoded" };
+  const done = await fetch(url, { method: "POST", headers: form, body: "List-Unsubscribe=One-Click" });
+  expect(done.status).toBe(200);
+
+  const next = await on.settled(await on.place([{ sku, quantity: 1 }], { customer, reference: "536366" }));
+  await on.api.call(`/api/orders/${next.id}/cancel`, { method: "POST" });
+  await on.settled(await on.place([{ sku, quantity: 1 }], { customer, reference: "536367" }));
+  const subjects = (await mailsTo(email, 5)).map(({ subject }) => subject);
+  expect(subjects.filter((one) => /53636[67]/.test(one)).sort()).toEqual([
+    "Your order 536366 is confirmed",
+    "Your order 536367 is confirmed",
+  ]);
+}, 60_000);
+
 test("a mail server that is down delays a mail, and it comes once", async () => {
   await on.shop.halt("mail");
   await register("mary.somerville@example.com", "Mary");
@@ -101,7 +140,7 @@ test("nothing of it is kept in the open, or in a log", async () => {
   expect(files.length).toBeGreaterThan(10);
   for (const file of files) {
     const text = readFileSync(file, "latin1");
-    for (const word of ["lovelace", "somerville", "verify-email?token", "Grete"]) {
+    for (const word of ["lovelace", "somerville", "verify-email?token", "Grete", "Herschel", "herschel"]) {
       expect(text.includes(word), `${word} in ${file}`).toBe(false);
     }
   }
