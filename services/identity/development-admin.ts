@@ -18,6 +18,8 @@ const File = v.object({ email: v.string(), password: v.string() });
 export async function ensureDevelopmentAdmin(room: Room, file: string): Promise<void> {
   const { kit, commit, passwords } = room;
   const { email } = developmentAdmin;
+  // No request brings us here: it is the service that asks whether it is ready.
+  await kit.sealed.ready();
   const password = (await readJson(file, File))?.password ?? randomBytes(18).toString("base64url");
   await untilCommitted(async () => {
     const before = await kit.store.user(developmentAdmin.id);

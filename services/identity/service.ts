@@ -10,7 +10,7 @@ export default service({
   store,
   routes,
   jobs,
-  seals: true,
+  seals: ({ sealedUsers }) => [sealedUsers],
   async prepare(kit, commit) {
     await prepareAccounts(kit, commit);
     await prepare(kit, commit);

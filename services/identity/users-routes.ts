@@ -58,6 +58,8 @@ export const userRoutes = router<Store>()
       const step = await registering(roomOf(c.var.kit), c.req.valid("json"));
       return transact(c, async () => {
         const { change, result } = await step();
+        // What was answered to a guest is the new user's, and is forgotten with them.
+        if (c.var.idempotencyKey) c.var.idempotencyKey.owner = result.id;
         const headers = { location: `/api/users/${result.id}`, etag: etag(result.version) };
         return { change, status: 201, body: view(result), headers };
       });
@@ -128,7 +130,7 @@ export const userRoutes = router<Store>()
     }),
     theirs,
     async (c) => {
-      const { store } = c.var.kit;
+      const { store, forgetAnswers } = c.var.kit;
       const actor = await actorOf(c);
       return transact(c, async () => {
         const [user, admins] = await Promise.all([seen(c), store.admins()]);
@@ -136,7 +138,8 @@ export const userRoutes = router<Store>()
         if (c.req.header("if-match") !== undefined) requireMatch(c, user.version);
         const { change: gone } = store.userChange(user, accepted(erase(user, admins)), admins);
         const keys = [accountKey(user.emailKey), mailTally(user.emailKey)];
-        return { change: both(gone, { writes: keys.map(store.forgetTally) }), status: 204 };
+        const writes = [...keys.map(store.forgetTally), forgetAnswers(user.id)];
+        return { change: both(gone, { writes }), status: 204 };
       });
     },
   )

@@ -1,4 +1,4 @@
-import { emit, type Reach, type Sealed } from "chassis";
+import { emit, type Reach, type Sealed, sealedRows } from "chassis";
 import { and, desc, eq, lt, lte, or, type SQL } from "drizzle-orm";
 import {
   type Change,
@@ -211,6 +211,17 @@ export function userStore(db: Db, t: ReturnType<typeof userTables>, sealed: Seal
       ];
       return { user, change: { writes, events: published(id, user, decided) } };
     },
+
+    /** For the change to another key. */
+    sealedUsers: sealedRows(db, t.users, {
+      id: t.users.id,
+      sealedWith: t.users.sealedWith,
+      reseal(row) {
+        const { email, name, pendingEmail, sealedWith } = rowOf(userOf(row));
+        const at = { id: row.id, version: row.version };
+        return update(t.users, { email, name, pendingEmail, sealedWith }, at, { rows: 1 });
+      },
+    }),
 
     link: (digest: string): Promise<Link | undefined> => db.find(t.mailLinks, { digest }),
     addLink: (link: Link): Write => insert(t.mailLinks, link),

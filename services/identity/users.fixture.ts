@@ -33,10 +33,12 @@ export interface People extends TestService<Store> {
   /** Registers somebody and gives what was answered. */
   register(over?: Partial<typeof ada>, headers?: Record<string, string>): Promise<Seen>;
   signIn(email: string, password: string, ip?: string): Promise<SignIn>;
-  /** Everything in the database, as text. */
+  /** Everything in the database, as text; of SQLite only, as `rows`. */
   kept(): Promise<string>;
   /** How many rows a table has. */
   rows(table: string): Promise<number>;
+  /** Exchanges the value of a column between two rows. */
+  swap(table: string, column: string, one: string, other: string): Promise<void>;
   /** As a signed-in user asks. */
   as(id: string, path: string, options?: Parameters<TestService<Store>["request"]>[1]): Promise<Response>;
   /** As a client with users:manage asks. */
@@ -60,14 +62,14 @@ export const ada = { email: "ada@shop.test", password: "correct horse battery", 
 export const cheap = { ARGON2_MEMORY_KIB: "8", ARGON2_TIME: "1" };
 
 export async function people(
-  options: Omit<TestOptions, "folder" | "db"> & { secrets?: () => Record<string, string | undefined> } = {},
+  options: Omit<TestOptions, "folder"> & { secrets?: () => Record<string, string | undefined> } = {},
 ): Promise<People> {
   const random = () => randomBytes(32).toString("base64url");
   const own: Record<string, string> = { key: random(), index: random(), mail: random() };
   const secrets = options.secrets ?? (() => own);
   const folder = mkdtempSync(join(tmpdir(), "people-"));
   const file = join(folder, "identity.db");
-  const db = await openSqlite(file);
+  const db = options.db ?? (await openSqlite(file));
   let kit: Kit<Store> | undefined;
   const spied = {
     ...service,
@@ -91,6 +93,8 @@ export async function people(
   });
   if (!kit) throw new Error("the service was not prepared");
   const prepared = kit;
+  // As before each request.
+  await prepared.sealed.ready();
   const all = (query: string): Record<string, unknown>[] => {
     const reader = new Database(file, { readonly: true });
     try {
@@ -129,10 +133,20 @@ export async function people(
       );
       return JSON.stringify(tables.map((name) => all(`select * from "${name}"`)));
     },
+    async swap(table, column, one, other) {
+      const writer = new Database(file);
+      const value = (id: string) =>
+        writer.query<{ v: string }, [string]>(`select ${column} as v from ${table} where id = ?`).get(id)
+          ?.v ?? "";
+      const values = [value(other), value(one)];
+      const set = writer.query(`update ${table} set ${column} = ? where id = ?`);
+      [one, other].forEach((id, i) => void set.run(values[i] ?? "", id));
+      writer.close();
+    },
     rows: async (table) => all(`select * from "${table}"`).length,
     async stop() {
       await app.stop();
-      await db.close();
+      if (!options.db) await db.close();
       rmSync(folder, { recursive: true, force: true });
     },
     async lastMail() {

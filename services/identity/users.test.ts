@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
+import { roomOf } from "./room.ts";
 import { ada, type People, people, type Seen } from "./users.fixture.ts";
 
 let now: number;
@@ -416,9 +417,45 @@ describe("an account", () => {
   });
 });
 
+describe("what is personal", () => {
+  const ring = (current: string) => JSON.stringify({ current, keys: { k1: key(1), k2: key(2) } });
+  const key = (n: number) => Buffer.alloc(32, n).toString("base64url");
+
+  test("lies sealed, each field for its place", async () => {
+    const { id } = await app.register();
+    const body = { email: "ada@new.test", currentPassword: ada.password };
+    await app.as(id, "/users/me", { method: "PATCH", body });
+    const kept = await app.kept();
+    for (const text of [ada.email, ada.name, "ada@new.test"]) expect(kept).not.toContain(text);
+    const other = await app.register(grace);
+    await app.swap("users", "name", id, other.id);
+    expect((await app.as(id, "/users/me")).status).toBe(500);
+  });
+
+  test("is sealed anew when the keys change, and read all the while", async () => {
+    await app.stop();
+    let current = "k1";
+    app = await people({ now: () => now, fieldKeys: () => ring(current) });
+    const { id } = await app.register();
+    const body = { email: "ada@new.test", currentPassword: ada.password };
+    await app.as(id, "/users/me", { method: "PATCH", body });
+    const before = await app.store.user(id);
+    current = "k2";
+    await app.kit.sealed.refresh();
+    expect(await app.store.user(id)).toEqual(before);
+    const [row] = await app.store.sealedUsers.next("k1", "", 10);
+    expect(row?.id).toBe(id);
+    await roomOf(app.kit).commit({ writes: row ? [row.reseal()] : [] });
+    expect(await app.store.sealedUsers.count("k1")).toBe(0);
+    expect(await app.store.sealedUsers.count("k2")).toBe(1);
+    expect(await app.store.user(id)).toEqual(before);
+  });
+});
+
 describe("erasing", () => {
   test("takes everything of a person, tells the others, and frees the address", async () => {
-    const { id } = await app.register();
+    const { id } = await app.register({}, { "idempotency-key": "once" });
+    expect(await app.rows("idempotency")).toBe(1);
     const { token } = await app.lastMail();
     await app.signIn(ada.email, "wrong");
     expect((await app.as(id, "/users/me", { method: "DELETE" })).status).toBe(204);
@@ -430,6 +467,7 @@ describe("erasing", () => {
     expect(last).toMatchObject({ type: "user.erased", subject: id, data: { userId: id } });
     expect(await app.rows("users")).toBe(0);
     expect(await app.rows("mail_links")).toBe(0);
+    expect(await app.rows("idempotency")).toBe(0);
     expect((await app.register()).id).not.toBe(id);
   });
 });
