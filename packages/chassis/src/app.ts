@@ -6,7 +6,6 @@ import { routePath } from "hono/route";
 import { appToken } from "hono-dapr";
 import { nothing } from "./access.ts";
 import { guest, identify, type Verify } from "./auth.ts";
-import { integer } from "./config.ts";
 import { routesOf } from "./dead-letters.ts";
 import { cacheable } from "./etag.ts";
 import { UnknownKey } from "./keyring.ts";
@@ -19,8 +18,6 @@ import { traceOf } from "./trace.ts";
 
 const readinessHolds = 1_000;
 const eventsWait = 3_000;
-/** Well below the five minutes after which the sidecar gives up an event that nobody takes. */
-const takesNothingFor = 120_000;
 
 /** No id holds a control character, and PostgreSQL cannot even be asked for some. */
 const hidden = /\p{Cc}|%(?:[01][0-9a-f]|7f)/iu;
@@ -102,15 +99,7 @@ export function createApp<S>(
   };
   const scraped = async (c: Context<Env<S>>): Promise<Response> =>
     c.text(await metrics.text(), 200, { "content-type": metrics.contentType });
-  const patience = integer(kit.config, "STORAGE_PATIENCE_MS", takesNothingFor);
-  internal.get("/health", async (c) => {
-    if (!box || box.troubledFor() <= patience) return alive(c);
-    // What cannot be stored is to stay with the broker, however long: a service that is not healthy is given nothing.
-    return await box.stores().then(
-      () => alive(c),
-      (error: unknown) => c.json({ status: "down", detail: detailOf(error) }, 503),
-    );
-  });
+  internal.get("/health", alive);
   internal.use(appToken(kit.config.appToken));
   internal.get("/ready", async (c) => ready(await check(definition, kit, box), c));
   internal.get("/metrics", scraped);

@@ -131,8 +131,6 @@ export interface Outbox {
    * @throws {StorageUnavailable} saying why it does not
    */
   stores(): Promise<void>;
-  /** For how many ms the database has stored nothing of what it was given; 0 while all is well. */
-  troubledFor(): number;
 }
 
 /** Ms for which a database that has stored something counts as one that does. */
@@ -305,8 +303,6 @@ export function outbox(db: Db, options: OutboxOptions): Outbox {
       if (storage.trouble || storage.idle > storesFor)
         await engine.transact([{ text: text.touch, params: [now()] }]);
     },
-
-    troubledFor: () => engine.storage.troubledFor,
 
     async pending() {
       const [row] = await engine.all(text.pending, []);

@@ -82,7 +82,6 @@ export class Storage {
   /** Its path, or that it is a server. */
   readonly #what: string;
   #trouble: StorageUnavailable | undefined;
-  #troubledAt = 0;
   #storedAt = -Infinity;
   /** Told when it stops storing, and when it stores again. */
   changed: (trouble: StorageUnavailable | undefined) => void = () => {};
@@ -94,11 +93,6 @@ export class Storage {
   /** What is wrong, while it is. */
   get trouble(): StorageUnavailable | undefined {
     return this.#trouble;
-  }
-
-  /** For how many ms nothing has been stored; 0 while all is well. */
-  get troubledFor(): number {
-    return this.#trouble ? performance.now() - this.#troubledAt : 0;
   }
 
   /** Ms since something was written last. */
@@ -120,7 +114,6 @@ export class Storage {
     // What is damaged stays so, whatever else goes wrong.
     if (this.#trouble?.reason === "corrupt") return unavailable;
     const news = this.#trouble?.reason !== reason;
-    if (!this.#trouble) this.#troubledAt = performance.now();
     this.#trouble = unavailable;
     if (news) this.changed(unavailable);
     return unavailable;

@@ -37,9 +37,6 @@ common:
   resourcesPaths: [components]
   configFilePath: common.yaml
   logLevel: warn
-  enableAppHealthCheck: true
-  appHealthCheckPath: /up
-  appHealthProbeInterval: 2
   env: { A: common, B: "2" }
 apps:
   - appDirPath: services/a
@@ -62,7 +59,6 @@ apps:
       config: join(root, "a.yaml"),
       env: { A: "own", B: "2" },
       logLevel: "debug",
-      health: { path: "/up", intervalS: 2, timeoutMs: 500, threshold: 3 },
     });
     expect(b).toMatchObject({
       resources: [join(root, "services/b/own"), join(root, "more")],
@@ -87,6 +83,7 @@ describe("what is wrong is named with its place", () => {
     ["version: 1\napps: [", "2:8: Flow sequence"],
     ["apps:\n  - appDirPath: services/a\n", "1:1: add `version: 1`"],
     ["version: 1\n", "1:1: list at least one service"],
+    [`version: 1\n${app}    enableAppHealthCheck: true\n`, "leave it out"],
     [`version: 1\n${app}    colour: red\n`, "5:5: `colour` is not known here"],
     [`version: 1\n${app}    appid: x\n`, "did you mean `appID`"],
     [`version: 1\n${app}    appPort: "80"\n`, "5:14: `appPort` must be a number"],

@@ -18,7 +18,6 @@ export interface App {
   maxBodySize: string | null;
   readBufferSize: string | null;
   maxConcurrency: number | null;
-  health: { path: string; intervalS: number; timeoutMs: number; threshold: number } | null;
   runtimePath: string | null;
 }
 
@@ -197,7 +196,11 @@ export function readProject(root: string): Project {
     if (command.length === 0) fail(item, `${id} has no \`command\`.`);
     const configPath = app.string("configFilePath");
     const either = new Either(app, common);
-    const health = either.boolean("enableAppHealthCheck");
+    if (either.boolean("enableAppHealthCheck"))
+      fail(
+        item,
+        `${id} has \`enableAppHealthCheck\`, with which daprd loses what it was just delivering: leave it out (docs/decisions/0025).`,
+      );
     return {
       id,
       dir,
@@ -215,14 +218,6 @@ export function readProject(root: string): Project {
       maxBodySize: either.string("maxBodySize"),
       readBufferSize: either.string("readBufferSize"),
       maxConcurrency: either.number("appMaxConcurrency"),
-      health: health
-        ? {
-            path: either.string("appHealthCheckPath") ?? "/healthz",
-            intervalS: either.number("appHealthProbeInterval") ?? 5,
-            timeoutMs: either.number("appHealthProbeTimeout") ?? 500,
-            threshold: either.number("appHealthThreshold") ?? 3,
-          }
-        : null,
       runtimePath: app.string("runtimePath")
         ? resolve(dir, app.string("runtimePath") ?? "")
         : common.string("runtimePath")

@@ -14,7 +14,6 @@ import { fileURLToPath } from "node:url";
 import { finishRestore } from "./backup/place.ts";
 import { admit, dropOldCertificates, sentryTokenFile, trustAnchors } from "./certificates.ts";
 import { baseEnvironment } from "./environment.ts";
-import { watchHealth } from "./health.ts";
 import { forget, type Home, homeOf, prepare, redisPassword, secretsFile, secretsOf } from "./home.ts";
 import { type Lock, lock } from "./lock.ts";
 import { type Level, type Line, LogFile } from "./logs.ts";
@@ -143,9 +142,6 @@ const HOPELESS = 5;
 const APP_GRACE_MS = 12_000;
 const SIDECAR_GRACE_MS = 8_000;
 const INFRA_GRACE_MS = 8_000;
-
-/** Failures in a row after which daprd may call a service unhealthy: the most that it can count to. */
-const NEVER = 2_147_483_647;
 
 interface Service {
   app: App;
@@ -465,8 +461,6 @@ class Runner implements Shop {
           maxBodySize: app.maxBodySize,
           readBufferSize: app.readBufferSize,
           maxConcurrency: app.maxConcurrency,
-          // We ask the service ourselves: see #watch.
-          health: app.health && { ...app.health, threshold: NEVER },
         }),
         cwd: app.dir,
         env: base,
@@ -488,7 +482,6 @@ class Runner implements Shop {
           );
         },
       });
-      if (app.health) this.#watch(app, app.health, viaApp, sidecar);
       this.#services.set(app.id, {
         app,
         unit,
@@ -526,27 +519,6 @@ class Runner implements Shop {
         await Promise.all([smtp.release(), web.release()]);
       },
     });
-  }
-
-  /**
-   * Starts a sidecar anew whose service does not answer: the new one waits for the service, and gets what the old one
-   * held. Left to itself, daprd stops reading the topics of a service that is not healthy; on the way it acknowledges
-   * events that it was just trying to deliver (they are lost), and with bulk subscriptions it loses workers.
-   */
-  #watch(app: App, health: NonNullable<App["health"]>, port: number, sidecar: Unit): void {
-    const { intervalS, path, threshold, timeoutMs } = health;
-    const stop = watchHealth({
-      url: `http://127.0.0.1:${port}${path}`,
-      intervalMs: intervalS * 1000,
-      timeoutMs,
-      threshold,
-      onDown: () => {
-        if (this.#run.state === "stopping") return;
-        this.#say("warn", `${app.id} does not answer its sidecar, which is started anew`);
-        void sidecar.kill();
-      },
-    });
-    this.stopped.then(stop);
   }
 
   #make(settings: {
@@ -626,13 +598,7 @@ class Runner implements Shop {
     const { app, ports, sidecar, tokens, unit } = service;
     const headers = { "dapr-api-token": tokens.app };
     await Promise.all([
-      this.#until(
-        `${app.id}-sidecar`,
-        sidecar,
-        () =>
-          sidecarReady(ports.http.port, tokens.dapr, app.health && { app: app.id, path: app.health.path }),
-        withinMs,
-      ),
+      this.#until(`${app.id}-sidecar`, sidecar, () => sidecarReady(ports.http.port, tokens.dapr), withinMs),
       this.#until(app.id, unit, () => answers(`http://127.0.0.1:${ports.app.port}/ready`, headers), withinMs),
     ]);
     this.options.onReady?.(app.id, performance.now() - this.#began);

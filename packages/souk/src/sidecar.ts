@@ -20,12 +20,10 @@ export interface SidecarOptions {
   maxBodySize?: string | null;
   readBufferSize?: string | null;
   maxConcurrency?: number | null;
-  health?: { path: string; intervalS: number; timeoutMs: number; threshold: number } | null;
 }
 
 /** The command line of a sidecar that listens on loopback only. */
 export function sidecarCommand(options: SidecarOptions): string[] {
-  const { health } = options;
   return [
     options.daprd,
     "--app-id",
@@ -53,19 +51,6 @@ export function sidecarCommand(options: SidecarOptions): string[] {
     ...(options.maxBodySize ? ["--max-body-size", options.maxBodySize] : []),
     ...(options.readBufferSize ? ["--read-buffer-size", options.readBufferSize] : []),
     ...(options.maxConcurrency ? ["--app-max-concurrency", String(options.maxConcurrency)] : []),
-    ...(health
-      ? [
-          "--enable-app-health-check",
-          "--app-health-check-path",
-          health.path,
-          "--app-health-probe-interval",
-          String(health.intervalS),
-          "--app-health-probe-timeout",
-          String(health.timeoutMs),
-          "--app-health-threshold",
-          String(health.threshold),
-        ]
-      : []),
     "--dapr-graceful-shutdown-seconds",
     "5",
     "--log-level",
@@ -127,20 +112,9 @@ export function sentryCommand(sentry: string, home: Home, port: number, healthPo
   ];
 }
 
-/**
- * Whether a sidecar is up and its components ready; with `health` also whether it has seen its service healthy,
- * before which it hands on neither calls nor events.
- */
-export async function sidecarReady(
-  port: number,
-  token: string,
-  health?: { app: string; path: string } | null,
-): Promise<boolean> {
-  const headers = { "dapr-api-token": token };
-  const base = `http://127.0.0.1:${port}/v1.0`;
-  if (!(await answers(`${base}/healthz`, headers))) return false;
-  return !health || answers(`${base}/invoke/${health.app}/method${health.path}`, headers);
-}
+/** Whether a sidecar is up and its components ready. */
+export const sidecarReady = (port: number, token: string): Promise<boolean> =>
+  answers(`http://127.0.0.1:${port}/v1.0/healthz`, { "dapr-api-token": token });
 
 /** Whether a GET is answered with 2xx within a second. */
 export async function answers(url: string, headers: Record<string, string> = {}): Promise<boolean> {

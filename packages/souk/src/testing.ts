@@ -72,7 +72,6 @@ export interface SidecarSettings {
   /** Default: random. */
   daprApiToken?: string;
   appApiToken?: string;
-  health?: { path: string; intervalS: number; timeoutMs: number; threshold: number };
   logLevel?: "debug" | "info" | "warn" | "error";
 }
 
@@ -232,7 +231,6 @@ export async function startSidecar(infra: Infra, settings: SidecarSettings): Pro
       resources: [resources, ...(settings.resources ?? [])],
       config,
       sentryAddress: sentryPort === null ? undefined : `127.0.0.1:${sentryPort}`,
-      health: settings.health,
       logLevel: settings.logLevel,
     }),
     sidecarEnvironment({

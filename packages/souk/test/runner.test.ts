@@ -204,11 +204,9 @@ describe("a shop that runs", () => {
     await shop.halt("orders");
     for (let i = 0; i < 300; i++)
       expect((await publish(shop, "catalog", "catalog", { away: i })).status).toBe(204);
-    // Long enough for its sidecar to call it unhealthy.
     await eventually(
-      "the sidecar is started anew",
-      () =>
-        readFileSync(join(shop.home.logs, "souk.log"), "utf8").includes("orders does not answer its sidecar"),
+      "the sidecar has tried to hand it over",
+      () => readFileSync(join(shop.home.logs, "orders-sidecar.log"), "utf8").includes("Retrying in"),
       20_000,
     );
     await shop.start("orders");
