@@ -22,14 +22,19 @@ export interface FieldKeysOptions {
 /** Follows the keys in the secret store, and has what is sealed with another than the current one sealed anew. */
 export function fieldKeys({ sealed, rows, commit, metrics, log, now, every }: FieldKeysOptions) {
   const { stale, run } = resealer({ rows, sealed, commit, log });
-  let counts: Record<string, number> = {};
+  /** What is stale, and by which current key; a count of before says nothing of now. */
+  let counted: { current: string; counts: Record<string, number> } | undefined;
+  let looks = 0;
   let asked: { why: string; at: number } | undefined;
 
   async function look(): Promise<void> {
     await sealed.refresh();
     if (!sealed.there) return;
-    counts = await stale();
-    const why = JSON.stringify([sealed.current, counts]);
+    const { current } = sealed;
+    const counts = await stale();
+    counted = { current, counts };
+    looks++;
+    const why = JSON.stringify([current, counts]);
     const idle = Object.values(counts).every((count) => count === 0);
     if (idle || !sealed.writes) return;
     if (asked?.why === why && Math.abs(now() - asked.at) < tryAgainAfter) return;
@@ -50,7 +55,16 @@ export function fieldKeys({ sealed, rows, commit, metrics, log, now, every }: Fi
     souk_fields_stale: {
       help: "Rows that are not sealed with the current key, by the key they are sealed with (none: not at all)",
       label: "key",
-      read: () => Object.fromEntries(Object.entries(counts).map(([key, count]) => [key || "none", count])),
+      read: () =>
+        sealed.there && counted?.current === sealed.current
+          ? Object.fromEntries(Object.entries(counted.counts).map(([key, count]) => [key || "none", count]))
+          : {},
+    },
+    souk_field_key_looks_total: {
+      help: "How often the keys were read again and the rows counted",
+      label: "of",
+      counts: true,
+      read: () => ({ fields: looks }),
     },
   });
 
@@ -69,8 +83,9 @@ export function fieldKeys({ sealed, rows, commit, metrics, log, now, every }: Fi
   return {
     /** The handler of {@link resealJob}. */
     async reseal(): Promise<undefined> {
+      const { current } = sealed;
       await run();
-      counts = await stale();
+      counted = { current, counts: await stale() };
       return undefined;
     },
     stop: () => clearInterval(timer),

@@ -119,7 +119,7 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
           ...(typeof seals === "function" ? seals(kit.store) : []),
         ],
         commit: (change) => (data?.unit ?? noUnit).commit(change, traceOf(undefined)),
-        every: integer(config, "FIELD_KEYS_REFRESH_MS", 10_000),
+        every: integer(config, "FIELD_KEYS_REFRESH_MS", 5_000),
       })
     : undefined;
   const resealing = keys ? { [resealJob]: keys.reseal } : {};

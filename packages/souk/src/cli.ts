@@ -12,6 +12,7 @@ import { downCommand } from "./commands/down.ts";
 import { infraCommand } from "./commands/infra.ts";
 import { keysCommand } from "./commands/keys.ts";
 import { logsCommand } from "./commands/logs.ts";
+import { secretsCommand } from "./commands/secrets.ts";
 import { statusCommand } from "./commands/status.ts";
 import { upCommand } from "./commands/up.ts";
 import { drillCommand } from "./drills/commands.ts";
@@ -52,6 +53,7 @@ try {
   retailCommands(program, here.root);
   deadLettersCommand(program, here);
   keysCommand(program, here);
+  secretsCommand(program, here);
   backupCommands(program, here);
   benchCommand(program);
   chaosCommand(program, here);

@@ -24,6 +24,7 @@ import { isFree, type Reservation, reserve } from "./ports.ts";
 import { end, type Holder, holderOf, identify, processesOf } from "./processes.ts";
 import { type App, findRoot, type Project, readProject } from "./project.ts";
 import { clearRedis, redisAnswers, writeRedisConfig } from "./redis.ts";
+import { copyResources } from "./resources.ts";
 import { leftovers, type Run, readRun, type Started, writeProcesses, writeRun } from "./run.ts";
 import {
   answers,
@@ -395,6 +396,10 @@ class Runner implements Shop {
 
     if (sendsMail(project)) await this.#prepareMail(base);
 
+    const resources = copyResources(
+      home,
+      project.apps.flatMap((app) => app.resources),
+    );
     for (const app of project.apps) {
       const [main, http, grpc, internal, metrics] = await Promise.all([
         reserve(),
@@ -453,7 +458,7 @@ class Runner implements Shop {
           grpcPort: grpc.port,
           internalPort: internal.port,
           metricsPort: metrics.port,
-          resources: app.resources,
+          resources: app.resources.map((folder) => resources.get(folder) ?? folder),
           config: app.config,
           sentryAddress: `127.0.0.1:${viaSentry}`,
           appProtocol: app.appProtocol,
