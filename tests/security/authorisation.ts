@@ -20,8 +20,8 @@ export interface Route {
   method: string;
   /** In the service: `/orders/:id`. */
   path: string;
-  /** Through the gateway: `/api/orders/:id`. */
-  public: string;
+  /** Through the gateway: `/api/orders/:id`. Absent where no way leads there from outside. */
+  public?: string;
   statement: Statement;
 }
 
@@ -80,28 +80,35 @@ export async function allRoutes(): Promise<Route[]> {
         .flatMap(({ method, path, statement }) =>
           statement === undefined || statement.leftTo !== undefined
             ? []
-            : [{ service, method, path, public: publicPath(service, path), statement }],
+            : [{ service, method, path, ...publicPath(service, path), statement }],
         );
     }),
   );
   return each.flat();
 }
 
-/** Where clients find a route: what is not under `/api` has its own way through the gateway. */
-function publicPath(service: string, path: string): string {
-  if (service === "gateway") return path;
-  if (path.startsWith("/dead-letters")) {
-    const rest = path.slice("/dead-letters".length);
-    return rest.startsWith("/:id") ? `/api/dead-letters/${service}${rest}` : `/api/dead-letters${rest}`;
-  }
-  return ways.has(`/api${path}`) || !ways.has(path) ? `/api${path}` : path;
+/** Where clients find a route: what is not under `/api` has its own way through the gateway, or none. */
+function publicPath(service: string, path: string): { public?: string } {
+  if (service === "gateway") return { public: path };
+  if (path.startsWith("/dead-letters")) return { public: `/api${path}` };
+  const found = [`/api${path}`, path].find((one) =>
+    ways.some((way) => way.service === service && leads(way.path, one)),
+  );
+  return found === undefined ? {} : { public: found };
 }
 
-const ways = new Set(
-  [...readFileSync(join(root, "services/gateway/ways.ts"), "utf8").matchAll(/path: "([^"]+)"/g)].map(
-    ([, path = ""]) => path,
-  ),
-);
+/** Whether a way's path, as Hono writes it, stands for a route's: with parameters of whatever name, and `*`. */
+function leads(way: string, path: string): boolean {
+  const [wanted, given] = [way.split("/"), path.split("/")];
+  const fits = wanted.every(
+    (part, at) => part === "*" || part === given[at] || (part.startsWith(":") && given[at]),
+  );
+  return fits && (wanted.length === given.length || wanted.at(-1) === "*");
+}
+
+const { ways } = (await import(join(root, "services/gateway/ways.ts"))) as {
+  ways: { path: string; service: string }[];
+};
 
 const { scopesOf } = (await import(join(root, "services/identity/accounts.ts"))) as {
   scopesOf(role: "customer" | "staff" | "admin"): readonly string[];
@@ -136,15 +143,35 @@ export function pageOf(routes: Route[]): string {
       (route) => route.service === service && !route.path.startsWith("/dead-letters"),
     );
     if (own.length === 0) return [];
-    return [
-      `## ${service}`,
-      table(own, people),
-      ...why(own),
-      "A machine with one scope only, which asks for what is not its own:",
-      table(own, machines),
-    ];
+    return page(service, own, people, machines);
   });
-  return `${[head, ...parts].join("\n\n")}\n`;
+  return `${[head, ...parts, between(routes)].join("\n\n")}\n`;
+}
+
+function page(service: string, all: Route[], people: Role[], machines: Role[]): string[] {
+  const own = all.filter((route) => route.public !== undefined);
+  return [
+    `## ${service}`,
+    table(own, people),
+    ...why(own),
+    "A machine with one scope only, which asks for what is not its own:",
+    table(own, machines),
+  ];
+}
+
+/** What no way leads to from outside: the sidecars decide there, by who calls. */
+function between(routes: Route[]): string {
+  const inner = routes.filter((route) => route.public === undefined);
+  const rows = inner.map(
+    ({ service, method, path, statement }) =>
+      `| ${service} | ${code(`${method} ${path}`)} | ${statement.open ?? ""} |`,
+  );
+  return `## Between services
+
+No way leads here from outside. Which service may call it is in the access policies ([dapr/config](../../dapr/config)),
+which [tests/security/sidecars.test.ts](../../tests/security/sidecars.test.ts) tries from every sidecar.
+
+${["| Service | Route | Why it is open |", "|---|---|---|", ...rows].join("\n")}`;
 }
 
 const head = `# Who may call what

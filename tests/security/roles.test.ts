@@ -41,9 +41,9 @@ describe.each(services.filter((service) => service !== "gateway"))("%s", async (
 });
 
 describe("gateway", async () => {
-  const orders = await rigOf("orders");
-  const rig = await rigOf("gateway", [orders]);
-  rigs.push(orders, rig);
+  const behind = await Promise.all([rigOf("orders"), rigOf("identity")]);
+  const rig = await rigOf("gateway", behind);
+  rigs.push(...behind, rig);
   cells(
     rig,
     routes.filter((route) => route.service === "gateway"),
@@ -52,14 +52,14 @@ describe("gateway", async () => {
 
 function cells(rig: Rig, own: Route[]): void {
   describe.each(own.map((route) => [`${route.method} ${route.path}`, route] as const))("%s", (_, route) => {
-    test.each([...people, ...machines].map((role) => [role.name, cellOf(role, route), role] as const))(
-      "%s: %s",
-      async (_, wanted, role) => {
-        const thing = await rig.thing(route, ownerOf(role, route));
-        const response = await rig.ask(route, role, thing);
-        expect(await got(response, wanted, route)).toBe(wanted);
-      },
-    );
+    test.each(
+      [...people, ...machines].map((role) => [`${role.name}: ${cellOf(role, route)}`, role] as const),
+    )("%s", async (_, role) => {
+      const wanted = cellOf(role, route);
+      const thing = await rig.thing(route, ownerOf(role, route));
+      const response = await rig.ask(route, role, thing);
+      expect(await got(response, wanted, route)).toBe(wanted);
+    });
   });
 }
 
