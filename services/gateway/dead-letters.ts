@@ -1,6 +1,17 @@
-import { allow, body, cursorOf, type Env, type Page, Problem, readWindow, router } from "chassis";
+import {
+  allow,
+  body,
+  cursorOf,
+  type Env,
+  type Page,
+  Problem,
+  problems,
+  readWindow,
+  router,
+  says,
+} from "chassis";
 import type { Context } from "hono";
-import { DeadLetterReplay } from "./contracts.ts";
+import { DeadLetter, DeadLetterNote, DeadLetterReplay, DeadLetterReplays, DeadLetters } from "./contracts.ts";
 import type { Memory } from "./edge.ts";
 import { forward, forwardWhole, passBack } from "./forward.ts";
 import { asked } from "./paths.ts";
@@ -31,43 +42,79 @@ interface Missing {
 const prefix = "/api/dead-letters";
 const wayTo = (service: string): Way => ({ path: prefix, service, methods: ["GET", "POST"] });
 
+const lists = { 200: DeadLetters, 304: "never" as const, ...problems(400, 503) };
+const replays = { 202: DeadLetterReplays, ...problems(400, 404, 415, 503) };
+
 export const deadLetters = router<Memory>()
-  .get(prefix, allow("ops"), async (c) => {
-    const { limit: _, cursor: __, ...filter } = c.req.query();
-    const { limit, after } = readWindow(c.req.query(), isPlaces);
-    const { answers, missing } = await ofAll(behind, async (service) => {
-      const query = new URLSearchParams({ ...filter, limit: String(limit) });
-      const from = after?.[service];
-      if (from !== undefined) query.set("cursor", from);
-      const answer = await forwardWhole(c, wayTo(service), { target: `/dead-letters?${query}` });
-      return read<Page<Letter>>(answer.status, answer.body);
-    });
-    const items = merged(
-      answers.map(([, page]) => page.items),
-      limit,
-    );
-    const given = answers.reduce((sum, [, page]) => sum + page.items.length, 0);
-    const more = given > items.length || answers.some(([, page]) => page.nextCursor !== null);
-    const places = { ...after };
-    for (const { service, since, id } of items) places[service] = cursorOf({ at: Date.parse(since), id });
-    const nextCursor = more ? cursorOf(places) : null;
-    return c.json({ items, nextCursor, missing }, 200, { "cache-control": "no-store" });
-  })
-  .post(`${prefix}/replay`, allow("ops"), body(DeadLetterReplay), async (c) => {
-    const { service: only, ...selection } = c.req.valid("json");
-    if (only !== undefined) known(only);
-    const { answers, missing } = await ofAll(only === undefined ? behind : [only], async (service) => {
-      const onward = { target: "/dead-letters/replay", body: JSON.stringify(selection) };
-      const answer = await forwardWhole(c, wayTo(service), onward);
-      return read<{ replayed: number }>(answer.status, answer.body);
-    });
-    const services = answers.map(([service, { replayed }]) => ({ service, replayed }));
-    const replayed = services.reduce((sum, one) => sum + one.replayed, 0);
-    return c.json({ replayed, services, missing }, 202, { "cache-control": "no-store" });
-  })
-  .get(`${prefix}/:service/:id`, allow("ops"), (c) => toItsService(c, c.req.param("service")))
-  .post(`${prefix}/:service/:id/replay`, allow("ops"), (c) => toItsService(c, c.req.param("service")))
-  .post(`${prefix}/:service/:id/discard`, allow("ops"), (c) => toItsService(c, c.req.param("service")));
+  .get(
+    prefix,
+    says("The events that no service could handle, the latest first", lists),
+    allow("ops"),
+    async (c) => {
+      const { limit: _, cursor: __, ...filter } = c.req.query();
+      const { limit, after } = readWindow(c.req.query(), isPlaces);
+      const { answers, missing } = await ofAll(behind, async (service) => {
+        const query = new URLSearchParams({ ...filter, limit: String(limit) });
+        const from = after?.[service];
+        if (from !== undefined) query.set("cursor", from);
+        const answer = await forwardWhole(c, wayTo(service), { target: `/dead-letters?${query}` });
+        return read<Page<Letter>>(answer.status, answer.body);
+      });
+      const items = merged(
+        answers.map(([, page]) => page.items),
+        limit,
+      );
+      const given = answers.reduce((sum, [, page]) => sum + page.items.length, 0);
+      const more = given > items.length || answers.some(([, page]) => page.nextCursor !== null);
+      const places = { ...after };
+      for (const { service, since, id } of items) places[service] = cursorOf({ at: Date.parse(since), id });
+      const nextCursor = more ? cursorOf(places) : null;
+      return c.json({ items, nextCursor, missing }, 200, { "cache-control": "no-store" });
+    },
+  )
+  .post(
+    `${prefix}/replay`,
+    says("Handle events again: all, or those of a service, a topic, a type", replays),
+    allow("ops"),
+    body(DeadLetterReplay),
+    async (c) => {
+      const { service: only, ...selection } = c.req.valid("json");
+      if (only !== undefined) known(only);
+      const { answers, missing } = await ofAll(only === undefined ? behind : [only], async (service) => {
+        const onward = { target: "/dead-letters/replay", body: JSON.stringify(selection) };
+        const answer = await forwardWhole(c, wayTo(service), onward);
+        return read<{ replayed: number }>(answer.status, answer.body);
+      });
+      const services = answers.map(([service, { replayed }]) => ({ service, replayed }));
+      const replayed = services.reduce((sum, one) => sum + one.replayed, 0);
+      return c.json({ replayed, services, missing }, 202, { "cache-control": "no-store" });
+    },
+  )
+  .get(
+    `${prefix}/:service/:id`,
+    says("An event that could not be handled: why, and what was done about it", {
+      200: DeadLetter,
+      ...problems(404, 503),
+    }),
+    allow("ops"),
+    (c) => toItsService(c, c.req.param("service")),
+  )
+  .post(
+    `${prefix}/:service/:id/replay`,
+    says("Handle the event again", { 202: DeadLetter, ...problems(404, 409, 503) }),
+    allow("ops"),
+    (c) => toItsService(c, c.req.param("service")),
+  )
+  .post(
+    `${prefix}/:service/:id/discard`,
+    says(
+      "Leave the event unhandled, with a note that says why",
+      { 200: DeadLetter, ...problems(400, 404, 409, 415, 503) },
+      { "application/json": DeadLetterNote },
+    ),
+    allow("ops"),
+    (c) => toItsService(c, c.req.param("service")),
+  );
 
 async function toItsService(c: Context<Env<Memory>>, service: string): Promise<Response> {
   known(service);

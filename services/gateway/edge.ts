@@ -9,12 +9,15 @@ import {
   open,
   Problem,
   router,
+  says,
 } from "chassis";
 import type { Context, MiddlewareHandler } from "hono";
 import { proxies } from "./addresses.ts";
 import { EdgeCache, type Found } from "./cache.ts";
 import { Crowd, crowded } from "./crowd.ts";
 import { deadLetterPaths, deadLetters } from "./dead-letters.ts";
+import { Descriptions } from "./descriptions.ts";
+import { docPaths, docRoutes } from "./docs-routes.ts";
 import { forward, forwardWhole, passBack } from "./forward.ts";
 import { home } from "./home.ts";
 import { hosted } from "./hosts.ts";
@@ -39,6 +42,7 @@ export interface Memory {
   crowd: Crowd;
   /** Host headers that are known to be ours. */
   hosts: Set<string>;
+  descriptions: Descriptions;
 }
 
 type E = Env<Memory>;
@@ -60,6 +64,7 @@ export function memory(config: Config): Memory {
     ),
     limits: new RateLimits(config),
     sessions: new Sessions(config),
+    descriptions: new Descriptions(),
     crowd: new Crowd(config),
     hosts: new Set(),
   };
@@ -181,16 +186,22 @@ function fromCache(c: Context<E>, { status, headers: given, body, tag, how, age 
 
 export const edge = router<Memory>();
 edge.use(limited);
-edge.get("/", open("a page that shows what runs"), front);
+edge.get(
+  "/",
+  says("What runs here, for people", { 200: { "text/html": null } }),
+  open("a page that shows what runs"),
+  front,
+);
 edge.route("/", sessionRoutes);
 edge.route("/", deadLetters);
+edge.route("/", docRoutes);
 for (const way of ways) {
   const go = onTheWay(way);
   // Hono answers HEAD by GET.
   for (const method of way.methods) edge.on(method, way.path, leftTo(way.service), go);
 }
 for (const [path, methods] of Map.groupBy(
-  [...ways, ...sessionPaths, ...deadLetterPaths, { path: "/", methods: ["GET" as const] }],
+  [...ways, ...sessionPaths, ...deadLetterPaths, ...docPaths, { path: "/", methods: ["GET" as const] }],
   ({ path }) => path,
 )) {
   // A path that another one covers leaves the refusal to that one.

@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
-import { type Env, open, Problem, problemResponse, router } from "chassis";
+import { type Env, open, Problem, problemResponse, problems, router, says } from "chassis";
 import type { Context, MiddlewareHandler } from "hono";
 import * as v from "valibot";
 import { addressOf } from "./addresses.ts";
+import { SessionView, SignedOut } from "./contracts.ts";
 import { cookieName, cookieOf, setCookie } from "./cookies.ts";
 import type { Memory } from "./edge.ts";
 import { network } from "./limiter.ts";
@@ -52,71 +53,98 @@ export const sessionPaths = [
 ];
 
 export const sessionRoutes = router<Memory>()
-  .get("/session", open("says only to whom the cookie belongs"), async (c) => {
-    const { kit } = c.var;
-    const id = isOwnRead(c.req.raw.headers) ? idOf(c) : undefined;
-    const session = id === undefined ? undefined : await kit.store.sessions.current(kit, id);
-    c.header("vary", "Cookie");
-    if (session) {
-      const { name, scopes, csrf } = session;
-      return c.json({ signedIn: true, name, scopes, csrf });
-    }
-    if (id !== undefined) c.header("set-cookie", forgotten(c));
-    return c.json({ signedIn: false });
-  })
+  .get(
+    "/session",
+    says("Who is signed in in this browser", { 200: SessionView, 304: "never" }),
+    open("says only to whom the cookie belongs"),
+    async (c) => {
+      const { kit } = c.var;
+      const id = isOwnRead(c.req.raw.headers) ? idOf(c) : undefined;
+      const session = id === undefined ? undefined : await kit.store.sessions.current(kit, id);
+      c.header("vary", "Cookie");
+      if (session) {
+        const { name, scopes, csrf } = session;
+        return c.json({ signedIn: true, name, scopes, csrf });
+      }
+      if (id !== undefined) c.header("set-cookie", forgotten(c));
+      return c.json({ signedIn: false });
+    },
+  )
 
-  .get("/session/sign-in", open("leads to the page where a person signs in"), async (c) => {
-    const { kit } = c.var;
-    const returnTo = ownPath(c.req.query("return_to") ?? "/", kit.config.publicUrl);
-    const { state, nonce, verifier, url } = await kit.store.sessions.openId.begin(kit);
-    await kit.sealed.ready();
-    const kept = kit.sealed.seal(JSON.stringify({ nonce, verifier, returnTo }), where, state);
-    c.header("set-cookie", setCookie(signInName(c, state), kept, patience, secure(c)));
-    return c.redirect(url, 302);
-  })
+  .get(
+    "/session/sign-in",
+    says("Lead a browser to where a person signs in, and back to `return_to`", {
+      302: null,
+      ...problems(400, 503),
+    }),
+    open("leads to the page where a person signs in"),
+    async (c) => {
+      const { kit } = c.var;
+      const returnTo = ownPath(c.req.query("return_to") ?? "/", kit.config.publicUrl);
+      const { state, nonce, verifier, url } = await kit.store.sessions.openId.begin(kit);
+      await kit.sealed.ready();
+      const kept = kit.sealed.seal(JSON.stringify({ nonce, verifier, returnTo }), where, state);
+      c.header("set-cookie", setCookie(signInName(c, state), kept, patience, secure(c)));
+      return c.redirect(url, 302);
+    },
+  )
 
-  .get("/session/callback", open("worth something only with the cookie of the sign-in"), async (c) => {
-    const { kit } = c.var;
-    const { sessions } = kit.store;
-    const state = c.req.query("state") ?? "";
-    const begun = await begunOf(c, state);
-    if (begun === undefined)
-      return failed(c, "sign-in-expired", "This sign-in has taken too long, or was begun in another browser");
-    const done = setCookie(signInName(c, state), "", 0, secure(c));
-    try {
-      const tokens = await sessions.openId.finish(kit, new URL(c.req.url).search, begun);
-      const before = idOf(c);
-      const id = await sessions.begin(kit, tokens);
-      if (before !== undefined) await sessions.end(kit, before);
-      c.header("set-cookie", done);
-      c.header("set-cookie", setCookie(sessionName(c), id, longest, secure(c)), { append: true });
-      return c.redirect(begun.returnTo, 303);
-    } catch (error) {
-      if (error instanceof Problem && error.status >= 500) throw error;
-      kit.log.warn({ err: String(error), trace: c.var.trace }, "a sign-in failed");
-      return failed(c, "sign-in-failed", "You have not been signed in", done);
-    }
-  })
+  .get(
+    "/session/callback",
+    says("Where a browser comes back to after signing in", { 303: null, ...problems(400, 503) }),
+    open("worth something only with the cookie of the sign-in"),
+    async (c) => {
+      const { kit } = c.var;
+      const { sessions } = kit.store;
+      const state = c.req.query("state") ?? "";
+      const begun = await begunOf(c, state);
+      if (begun === undefined)
+        return failed(
+          c,
+          "sign-in-expired",
+          "This sign-in has taken too long, or was begun in another browser",
+        );
+      const done = setCookie(signInName(c, state), "", 0, secure(c));
+      try {
+        const tokens = await sessions.openId.finish(kit, new URL(c.req.url).search, begun);
+        const before = idOf(c);
+        const id = await sessions.begin(kit, tokens);
+        if (before !== undefined) await sessions.end(kit, before);
+        c.header("set-cookie", done);
+        c.header("set-cookie", setCookie(sessionName(c), id, longest, secure(c)), { append: true });
+        return c.redirect(begun.returnTo, 303);
+      } catch (error) {
+        if (error instanceof Problem && error.status >= 500) throw error;
+        kit.log.warn({ err: String(error), trace: c.var.trace }, "a sign-in failed");
+        return failed(c, "sign-in-failed", "You have not been signed in", done);
+      }
+    },
+  )
 
-  .post("/session/sign-out", open("ends nothing but the session of its cookie"), async (c) => {
-    const { kit } = c.var;
-    const { sessions } = kit.store;
-    const { headers } = c.req.raw;
-    const form = /^application\/x-www-form-urlencoded\b/i.test(headers.get("content-type") ?? "");
-    const id = idOf(c);
-    const session = id === undefined ? undefined : await sessions.find(kit, id);
-    if (id !== undefined && session !== undefined) {
-      // A page without script has a field in the place of the header.
-      const field = form ? (await c.req.parseBody()).csrf : undefined;
-      const shown = headers.get("x-souk-csrf") ?? (typeof field === "string" ? field : undefined);
-      requireOwnPage(headers, kit.config, session.csrf, shown);
-      await sessions.end(kit, id);
-    }
-    c.header("set-cookie", forgotten(c));
-    // Identity has a session of its own in the browser, and asks there whether to end it.
-    const continueAt = await sessions.openId.signOutUrl(kit);
-    return form ? c.redirect(continueAt, 303) : c.json({ signedIn: false, continueAt });
-  });
+  .post(
+    "/session/sign-out",
+    says("End the session of this browser", { 200: SignedOut, 303: null, ...problems(403) }),
+    open("ends nothing but the session of its cookie"),
+    async (c) => {
+      const { kit } = c.var;
+      const { sessions } = kit.store;
+      const { headers } = c.req.raw;
+      const form = /^application\/x-www-form-urlencoded\b/i.test(headers.get("content-type") ?? "");
+      const id = idOf(c);
+      const session = id === undefined ? undefined : await sessions.find(kit, id);
+      if (id !== undefined && session !== undefined) {
+        // A page without script has a field in the place of the header.
+        const field = form ? (await c.req.parseBody()).csrf : undefined;
+        const shown = headers.get("x-souk-csrf") ?? (typeof field === "string" ? field : undefined);
+        requireOwnPage(headers, kit.config, session.csrf, shown);
+        await sessions.end(kit, id);
+      }
+      c.header("set-cookie", forgotten(c));
+      // Identity has a session of its own in the browser, and asks there whether to end it.
+      const continueAt = await sessions.openId.signOutUrl(kit);
+      return form ? c.redirect(continueAt, 303) : c.json({ signedIn: false, continueAt });
+    },
+  );
 
 const secure = (c: Context<E>): boolean => c.var.kit.config.publicUrl.startsWith("https:");
 const sessionName = (c: Context<E>): string => cookieName("souk-session", secure(c));

@@ -8,6 +8,7 @@ import { nothing } from "./access.ts";
 import { guest, identify, type Verify } from "./auth.ts";
 import { routesOf } from "./dead-letters.ts";
 import { cacheable } from "./etag.ts";
+import { face } from "./face.ts";
 import { UnknownKey } from "./keyring.ts";
 import type { Env, Kit, Unit } from "./kit.ts";
 import { bodyLimits } from "./limits.ts";
@@ -122,9 +123,10 @@ export function createApp<S>(
   edge.use(setUp, ...(definition.edgeMiddleware ?? []));
   // Whoever asks often must not make the whole shop check itself as often.
   const checked = held(() => check(definition, kit, box), readinessHolds, kit.now);
-  edge.get("/health", alive);
-  edge.get("/ready", async (c) => ready(await checked(), c));
-  edge.get("/metrics", scraped);
+  edge.route(
+    "/",
+    face<S>(alive, async (c) => ready(await checked(), c), scraped),
+  );
   edge.use(limits, known);
   edge.route("/", definition.edge);
   return { internal, edge };

@@ -45,15 +45,19 @@ const paging = {
 interface Operation {
   parameters?: { name: string; in: string }[];
   responses?: Record<string, { content?: Record<string, unknown>; headers?: object }>;
+  /** What is read has no version to ask for. */
+  "x-unversioned"?: boolean;
 }
 
 /**
  * An operation with the headers that come of what it answers: JSON that is read has an ETag and may be asked for with
  * the one that is known; what answers 428 wants `If-Match`; what makes something says where.
  */
-export function withHeaders<O extends Operation>(method: string, operation: O): O {
+export function withHeaders<O extends Operation>(method: string, described: O): O {
+  const { "x-unversioned": unversioned, ...operation } = described;
   const { responses = {} } = operation;
-  const read = method === "get" && responses[200]?.content?.["application/json"] !== undefined;
+  const read =
+    method === "get" && !unversioned && responses[200]?.content?.["application/json"] !== undefined;
   const guarded = responses[428] !== undefined;
   const headers: Record<string, object> = {
     ...(read
@@ -63,7 +67,7 @@ export function withHeaders<O extends Operation>(method: string, operation: O): 
     ...(responses[201] ? { 201: { ETag: etag, Location: answerHeaders.Location } } : {}),
   };
   const asked = [...(read ? [parameters.IfNoneMatch] : []), ...(guarded ? [parameters.IfMatch] : [])];
-  return {
+  const whole: Omit<Operation, "parameters"> & { parameters?: object[] } = {
     ...operation,
     ...(operation.parameters || asked.length > 0
       ? { parameters: [...(operation.parameters ?? []).map(paged), ...asked] }
@@ -77,6 +81,7 @@ export function withHeaders<O extends Operation>(method: string, operation: O): 
         ]),
     ),
   };
+  return whole as O;
 }
 
 const paged = <P extends { name: string; in: string }>(parameter: P): object =>

@@ -2,6 +2,7 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { toOpenAPISchema } from "@standard-community/standard-openapi";
 import { toJsonSchema } from "@valibot/to-json-schema";
+import { type Context, Hono } from "hono";
 import type { EventType, StandardSchemaV1 } from "hono-dapr";
 import { generateSpecs } from "hono-openapi";
 import type { GenericSchema } from "valibot";
@@ -12,6 +13,8 @@ import * as deadLetter from "./dead-letter.ts";
 import { routesOf } from "./dead-letters.ts";
 import { problemComponents, response } from "./describe.ts";
 import { type Examples, exemplified } from "./examples.ts";
+import { face, facePaths, faceSchemas } from "./face.ts";
+import type { Env } from "./kit.ts";
 import type { Service } from "./service.ts";
 
 // bun packages/chassis/src/contract.ts <service folder…> [--check]
@@ -33,7 +36,9 @@ export async function contractOf(folder: string): Promise<Record<string, string>
   const { examples = {} } = (await import(join(folder, "examples.ts")).catch(missing)) as {
     examples?: Examples;
   };
-  const openapi = await generateSpecs(routesOf(definition), {
+  const openapi = await generateSpecs(shownRoutes(definition), {
+    // A path that ends in .json is one like any other.
+    excludeStaticFile: false,
     documentation: {
       openapi: "3.1.0",
       info: {
@@ -57,6 +62,15 @@ export async function contractOf(folder: string): Promise<Record<string, string>
       receives: (definition.reactions ?? []).map(({ type: { topic, type } }) => ({ topic, type })),
     }),
   };
+}
+
+/** The routes that a document is about: those of the public face, where there is one. */
+function shownRoutes(definition: Service<unknown>): Hono<Env<unknown>> {
+  if (definition.edge === undefined) return routesOf(definition);
+  const nothing = (c: Context): Response => c.body(null);
+  return new Hono<Env<unknown>>()
+    .route("/", definition.edge)
+    .route("/", face<unknown>(nothing, nothing, nothing));
 }
 
 type Paths = Awaited<ReturnType<typeof generateSpecs>>["paths"];
@@ -149,7 +163,7 @@ function withCommonAnswers(paths: Paths, { ownCredentials = [] }: Service<unknow
           const { responses = {}, "x-access": access } = operation as Operation;
           const common = {
             ...(method === "get" ? { 304: response(304, null) } : { 413: response(413, "problem") }),
-            ...(ownCredentials.includes(path) ? {} : { 401: response(401, "problem") }),
+            ...([...ownCredentials, ...facePaths].includes(path) ? {} : { 401: response(401, "problem") }),
             ...(access?.all?.length ? { 403: response(403, "problem") } : {}),
           };
           return [method, { ...(operation as object), responses: { ...common, ...responses } }];
@@ -188,7 +202,7 @@ const deadLetterSchemas = {
 /** What the document writes once: the schemas that contracts.ts exports, by their names, and what all services share. */
 async function componentsOf(contracts: Record<string, unknown>): Promise<Named> {
   const schemas: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries({ ...deadLetterSchemas, ...contracts })) {
+  for (const [name, value] of Object.entries({ ...faceSchemas, ...deadLetterSchemas, ...contracts })) {
     if (!/^[A-Z]/.test(name) || !isSchema(value)) continue;
     const { schema } = await toOpenAPISchema(value);
     // A text without any rule is its own best name.

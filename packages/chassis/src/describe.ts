@@ -4,7 +4,8 @@ import { STATUS_CODES } from "./status.ts";
 
 /** A body that is not JSON, by media type; `null` where no schema can say what it is. */
 type Media = { [type: `${string}/${string}`]: StandardSchemaV1 | null };
-type Answers = Record<number, StandardSchemaV1 | Media | "problem" | null>;
+/** `never` for 304: what is read has no version to ask for. */
+type Answers = Record<number, StandardSchemaV1 | Media | "problem" | "never" | null>;
 
 const problemSchema = {
   type: "object" as const,
@@ -51,12 +52,12 @@ export function says(
   return describeRoute({
     summary,
     ...(parameters.length > 0 ? { parameters } : {}),
+    ...(answers[304] === "never" ? { "x-unversioned": true } : {}),
     ...(takes ? { requestBody: { required: true, content: Object.fromEntries(content) } } : {}),
     responses: Object.fromEntries(
-      Object.entries(answers).map(([status, schema]): [string, Described] => [
-        status,
-        response(Number(status), schema),
-      ]),
+      Object.entries(answers).flatMap(([status, schema]): [string, Described][] =>
+        schema === "never" ? [] : [[status, response(Number(status), schema)]],
+      ),
     ),
   });
 }
@@ -81,7 +82,7 @@ const problemHeaders: Record<number, Record<string, ReturnType<typeof header>>> 
 };
 
 /** How the document describes one answer. */
-export function response(status: number, schema: Answers[number] | undefined): Described {
+export function response(status: number, schema: Exclude<Answers[number], "never"> | undefined): Described {
   const description = STATUS_CODES[status] ?? "OK";
   if (schema === null || schema === undefined) return { description };
   if (schema === "problem") {
