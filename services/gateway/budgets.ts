@@ -1,7 +1,7 @@
 import type { Config } from "chassis";
 
 /** What requests are counted as. Each has limits of its own: who browses can still pay, and the other way round. */
-export type Budget = "sign-in" | "checkout" | "reads" | "changes" | "bad-tokens";
+export type Budget = "sign-in" | "checkout" | "reads" | "changes" | "webhooks" | "bad-tokens";
 /** Whose requests are counted: those of a network without a token, of a person, of a machine's client. */
 export type By = "address" | "user" | "client";
 
@@ -15,6 +15,8 @@ const usual: Record<Budget, Limits> = {
   // A page of a shop asks for a dozen things.
   reads: { address: 3_000, user: 3_000, client: 600_000 },
   changes: { address: 600, user: 600, client: 60_000 },
+  // A provider tells of every payment, from few addresses; what is not signed by it goes no further.
+  webhooks: { address: 60_000 },
   // Of one address; checking a signature costs more than anything else here.
   "bad-tokens": { address: 600 },
 };
@@ -22,8 +24,8 @@ const usual: Record<Budget, Limits> = {
 export const budgets = Object.keys(usual) as Budget[];
 
 /**
- * Limits of a budget: `RATE_LIMIT_SIGN_IN="address=120 user=60 client=600"`, and so for CHECKOUT, READS, CHANGES and
- * BAD_TOKENS; what is not named keeps its default, `off` or 0 has no limit. `RATE_LIMITS=off` takes away those that
+ * Limits of a budget: `RATE_LIMIT_SIGN_IN="address=120 user=60 client=600"`, and so for CHECKOUT, READS, CHANGES,
+ * WEBHOOKS and BAD_TOKENS; what is not named keeps its default, `off` or 0 has no limit. `RATE_LIMITS=off` takes away those that
  * are not set by themselves.
  * @throws {Error} naming the variable and what it may say
  */
@@ -48,6 +50,7 @@ const signingIn = /^\/(token|auth|interaction|session\/(sign-in|callback))(\/|$)
 // What a machine asks for each token that it is shown, and the ends of sessions.
 const machines = /^\/token\/(introspection|revocation)$/;
 const accounts = /^(\/api\/users|\/(register|reset-password|forgot-password|verify-email))(\/|$)/;
+const told = /^\/api\/payments\/webhooks\//;
 const buying = /^\/api\/(orders$|carts(\/|$))/;
 
 /** What a request counts as. */
@@ -55,5 +58,6 @@ export function budgetOf(method: string, path: string): Budget {
   if (signingIn.test(path)) return machines.test(path) ? "changes" : "sign-in";
   if (method === "GET" || method === "HEAD" || method === "OPTIONS") return "reads";
   if (accounts.test(path)) return "sign-in";
+  if (told.test(path)) return "webhooks";
   return buying.test(path) ? "checkout" : "changes";
 }
