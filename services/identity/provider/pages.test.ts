@@ -8,6 +8,7 @@ import {
   origin,
   pkce,
   refreshing,
+  replicas,
   type Shop,
   shop,
   signIn,
@@ -108,6 +109,32 @@ describe("every page", () => {
     expect(text).not.toMatch(/[^-]width: *\d{3,}px|min-width: *\d+(rem|px)/);
     for (const [, form = ""] of text.matchAll(/<form[^>]*>(.*?)<\/form>/gs))
       expect(form).toContain("<button");
+  });
+});
+
+describe("pages and cookies", () => {
+  test("are left by 303: a password is not sent on", async () => {
+    const browser = await toSignIn();
+    await browser.submit("/sign-in", { email: ada.email, password: ada.password });
+    expect(browser.way.length).toBeGreaterThan(1);
+    for (const { status } of browser.way) expect(status).toBe(303);
+  });
+
+  test("are secure where the shop is reached over https", async () => {
+    const several = await replicas();
+    try {
+      const app = await several.start({ PUBLIC_URL: "https://shop.test" });
+      const browser = await app
+        .browse()
+        .open(authorise(challenge, { redirect_uri: "https://shop.test/session/callback" }));
+      expect(browser.cookies.size).toBeGreaterThan(2);
+      const forms = await app.browse().open("/register");
+      expect([...forms.cookies.keys()]).toEqual(["__Host-forms /"]);
+      for (const { attributes } of [...browser.cookies.values(), ...forms.cookies.values()])
+        expect(attributes).toMatch(/(^|; )secure(;|$)/);
+    } finally {
+      await several.stop();
+    }
   });
 });
 
