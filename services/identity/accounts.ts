@@ -108,14 +108,14 @@ export async function userOf(kit: Kit<Store>, id: string): Promise<Account | und
 
 /**
  * Registers somebody; it does the same when the address has an account: then only its owner is told, by mail.
- * @throws {Problem} 400 `weak-password`, with pointers; 503 as `authenticate`
+ * @throws {Problem} 422 `weak-password`, with pointers; 503 as `authenticate`
  */
 export async function register(kit: Kit<Store>, asked: Registration): Promise<void> {
   const room = roomOf(kit);
   await settled(room.commit, await registering(room, asked));
 }
 
-/** The token of a link out of a mail was shown. @throws {Problem} 400 `invalid-link` */
+/** The token of a link out of a mail was shown. @throws {Problem} 422 `invalid-link` */
 export async function verifyEmail(kit: Kit<Store>, token: string): Promise<Account> {
   const room = roomOf(kit);
   return accountOf(await settled(room.commit, await verifying(room, token)));
@@ -127,7 +127,7 @@ export async function forgotPassword(kit: Kit<Store>, email: string): Promise<vo
   await settled(room.commit, await forgetting(room, email));
 }
 
-/** A new password by the token of such a link. @throws {Problem} 400 `invalid-link`, `weak-password` */
+/** A new password by the token of such a link. @throws {Problem} 422 `invalid-link`, `weak-password` */
 export async function resetPassword(kit: Kit<Store>, token: string, password: string): Promise<Account> {
   const room = roomOf(kit);
   return accountOf(await settled(room.commit, await resetting(room, token, password)));

@@ -31,7 +31,7 @@ export interface Registration {
 /**
  * A new account. Where the address has one already, nothing changes but that its owner gets a mail; what comes back is
  * the account as it would have been, so that nobody else can tell.
- * @throws {Problem} 400 `weak-password`
+ * @throws {Problem} 422 `weak-password`
  */
 export async function registering(
   room: Room,
@@ -56,7 +56,7 @@ export async function registering(
 
 /**
  * The owner of an address opens the link that was sent there.
- * @throws {Problem} 400 `invalid-link` for one that is used up, too old or not ours
+ * @throws {Problem} 422 `invalid-link` for one that is used up, too old or not ours
  */
 export async function verifying(room: Room, token: string): Promise<Step<User>> {
   const { store, now } = room.kit;
@@ -82,7 +82,7 @@ export async function forgetting(room: Room, email: string): Promise<Step<undefi
 
 /**
  * A new password by such a link: it also ends a lockout, and all that was signed in.
- * @throws {Problem} 400 `invalid-link`, `weak-password`
+ * @throws {Problem} 422 `invalid-link`, `weak-password`
  */
 export async function resetting(room: Room, token: string, password: string): Promise<Step<User>> {
   const { kit, passwords } = room;
@@ -123,7 +123,7 @@ async function used(
 }
 
 const invalidLink = (): Problem =>
-  new Problem(400, {
+  new Problem(422, {
     code: "invalid-link",
     detail: "This link has been used, is too old or is none of ours: ask for a new one",
     errors: [{ pointer: "/token", detail: "is not one that is open" }],

@@ -16,7 +16,7 @@ export default service({
     await prepare(kit, commit);
   },
   checks: { "signing key": ready, "development admin": adminReady },
-  statuses: { "invalid-link": 400, "insufficient-scope": 403, "own-role": 403, "not-yours": 403 },
+  statuses: { "invalid-link": 422, "insufficient-scope": 403, "own-role": 403, "not-yours": 403 },
   // Clients authenticate here with their secret, not with a token.
   ownCredentials: ["/token", "/token/introspection", "/token/revocation"],
 });

@@ -37,7 +37,7 @@ export async function confirmed(c: C, user: User, password: string | undefined):
   const pointer = "/currentPassword";
   if (password === undefined) {
     const detail = "is needed to change e-mail or password";
-    throw new Problem(400, {
+    throw new Problem(422, {
       code: "current-password-required",
       detail: `The current password ${detail}`,
       errors: [{ pointer, detail }],

@@ -46,7 +46,7 @@ const mine = "private, no-cache";
 export const userRoutes = router<Store>()
   .post(
     "/users",
-    says("Register", { 201: UserView, ...problems(400, 409, 415, 503) }),
+    says("Register", { 201: UserView, ...problems(400, 409, 415, 422, 503) }),
     open("anybody may become a customer; the answer does not tell who is one"),
     body(NewUser),
     idempotent<Store>({
@@ -67,7 +67,7 @@ export const userRoutes = router<Store>()
   )
   .get(
     "/users",
-    says("List users, newest first", { 200: UserList, ...problems(400, 403) }),
+    says("List users, newest first", { 200: UserList, ...problems(400, 403, 503) }),
     allow("users:manage"),
     query(UserQuery),
     async (c) => {
@@ -92,7 +92,7 @@ export const userRoutes = router<Store>()
     "/users/:id",
     says("Change an account (RFC 7396)", {
       200: UserView,
-      ...problems(400, 403, 404, 409, 412, 415, 429, 503),
+      ...problems(400, 403, 404, 409, 412, 415, 422, 429, 503),
     }),
     theirs,
     body(UserPatch, "application/merge-patch+json"),
@@ -164,7 +164,7 @@ export const userRoutes = router<Store>()
     "/users/:id/verification-mail",
     says("Have the link that shows whose the address is sent again", {
       202: Taken,
-      ...problems(403, 404),
+      ...problems(403, 404, 503),
     }),
     theirs,
     async (c) => {
@@ -184,7 +184,7 @@ export const userRoutes = router<Store>()
     "/users/verify-email",
     says("Show whose an address is, by the link that was mailed there", {
       200: UserView,
-      ...problems(400, 415),
+      ...problems(400, 415, 422, 503),
     }),
     open("who has the link reads the mail of the address"),
     body(LinkUse),
@@ -198,7 +198,7 @@ export const userRoutes = router<Store>()
   )
   .post(
     "/users/forgot-password",
-    says("Ask for a link for a new password, by mail", { 202: Taken, ...problems(400, 415) }),
+    says("Ask for a link for a new password, by mail", { 202: Taken, ...problems(400, 415, 503) }),
     open("the answer does not tell whether there is such an account"),
     body(MailRequest),
     async (c) => {
@@ -208,7 +208,10 @@ export const userRoutes = router<Store>()
   )
   .post(
     "/users/reset-password",
-    says("Choose a new password, by the link that was mailed", { 200: UserView, ...problems(400, 415, 503) }),
+    says("Choose a new password, by the link that was mailed", {
+      200: UserView,
+      ...problems(400, 415, 422, 503),
+    }),
     open("who has the link reads the mail of the account"),
     body(PasswordReset),
     async (c) => {

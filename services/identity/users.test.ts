@@ -118,7 +118,7 @@ describe("registering", () => {
     ["Ada Lovelace"],
   ])("refuses the password %s, which would be guessed", async (password) => {
     const answer = await app.post("/users", { ...ada, password });
-    expect(answer.status).toBe(400);
+    expect(answer.status).toBe(422);
     expect(await json(answer)).toMatchObject({ code: "weak-password", errors: [{ pointer: "/password" }] });
     expect(await types()).toEqual([]);
   });
@@ -161,7 +161,7 @@ describe("the link in the mail", () => {
     const answer = await open(token);
     expect(answer.status).toBe(200);
     expect(await json<Seen>(answer)).toMatchObject({ id, emailVerified: true });
-    expect(await refused(open(token))).toBe("400 invalid-link");
+    expect(await refused(open(token))).toBe("422 invalid-link");
     expect(await types()).toContain("user.changed");
   });
 
@@ -172,16 +172,16 @@ describe("the link in the mail", () => {
     now += 24 * hour - 1;
     expect((await open(one?.token ?? "")).status).toBe(200);
     now += 1;
-    expect(await refused(open(two?.token ?? ""))).toBe("400 invalid-link");
+    expect(await refused(open(two?.token ?? ""))).toBe("422 invalid-link");
   });
 
   test("is for its purpose only, and of nobody who guesses", async () => {
     await app.register();
     const { token } = await app.lastMail();
     expect(await refused(app.post("/users/reset-password", { token, password: grace.password }))).toBe(
-      "400 invalid-link",
+      "422 invalid-link",
     );
-    expect(await refused(open("A".repeat(43)))).toBe("400 invalid-link");
+    expect(await refused(open("A".repeat(43)))).toBe("422 invalid-link");
     expect(await refused(open("guessed"))).toBe("400 invalid-body");
     expect(await app.kept()).not.toContain(token);
   });
@@ -229,11 +229,11 @@ describe("a forgotten password", () => {
     await forgot(ada.email);
     const [, one, two] = await app.mails();
     expect((await reset(one?.token ?? "")).status).toBe(200);
-    expect(await refused(reset(two?.token ?? ""))).toBe("400 invalid-link");
+    expect(await refused(reset(two?.token ?? ""))).toBe("422 invalid-link");
     await forgot(ada.email);
     const { token } = await app.lastMail();
     now += hour;
-    expect(await refused(reset(token))).toBe("400 invalid-link");
+    expect(await refused(reset(token))).toBe("422 invalid-link");
   });
 
   test("is mailed five times an hour at most, whoever asks", async () => {
@@ -249,8 +249,8 @@ describe("a forgotten password", () => {
     await app.register();
     await forgot(ada.email);
     const { token } = await app.lastMail();
-    expect(await refused(reset(token, "password1"))).toBe("400 weak-password");
-    expect(await refused(reset(token, ada.name))).toBe("400 weak-password");
+    expect(await refused(reset(token, "password1"))).toBe("422 weak-password");
+    expect(await refused(reset(token, ada.name))).toBe("422 weak-password");
     expect((await reset(token)).status).toBe(200);
   });
 
@@ -357,17 +357,17 @@ describe("an account", () => {
     await app.as(id, "/users/me", { method: "PATCH", body });
     const { token } = await app.lastMail();
     await app.register(grace);
-    expect(await refused(app.post("/users/verify-email", { token }))).toBe("400 invalid-link");
+    expect(await refused(app.post("/users/verify-email", { token }))).toBe("422 invalid-link");
   });
 
   test("changes its password by showing the one of now", async () => {
     const { id } = await app.register();
     const change = (body: object) => app.as(id, "/users/me", { method: "PATCH", body });
     const password = grace.password;
-    expect(await refused(change({ password }))).toBe("400 current-password-required");
+    expect(await refused(change({ password }))).toBe("422 current-password-required");
     expect(await refused(change({ password, currentPassword: "wrong" }))).toBe("403 wrong-password");
     expect(await refused(change({ password: "password1", currentPassword: ada.password }))).toBe(
-      "400 weak-password",
+      "422 weak-password",
     );
     expect((await change({ password, currentPassword: ada.password })).status).toBe(200);
     expect(await app.signIn(ada.email, password)).toMatchObject({ ok: true });
@@ -392,7 +392,7 @@ describe("an account", () => {
     await app.post("/users/forgot-password", { email: ada.email });
     const mine = (await app.lastMail()).token;
     await app.post("/users/reset-password", { token: mine, password: grace.password });
-    expect(await refused(app.post("/users/verify-email", { token }))).toBe("400 invalid-link");
+    expect(await refused(app.post("/users/verify-email", { token }))).toBe("422 invalid-link");
     expect((await json<Seen>(app.as(id, "/users/me"))).pendingEmail).toBeUndefined();
   });
 
@@ -461,7 +461,7 @@ describe("erasing", () => {
     expect((await app.as(id, "/users/me", { method: "DELETE" })).status).toBe(204);
     expect((await app.as(id, "/users/me")).status).toBe(404);
     expect((await app.staff(`/users/${id}`)).status).toBe(404);
-    expect(await refused(app.post("/users/verify-email", { token }))).toBe("400 invalid-link");
+    expect(await refused(app.post("/users/verify-email", { token }))).toBe("422 invalid-link");
     expect(await app.signIn(ada.email, ada.password)).toEqual({ ok: false, reason: "wrong" });
     const last = (await app.published()).at(-1);
     expect(last).toMatchObject({ type: "user.erased", subject: id, data: { userId: id } });

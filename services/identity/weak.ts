@@ -11,7 +11,7 @@ let guessed: Promise<ReadonlySet<string>> | undefined;
 /**
  * Refuses a password that would be among the first to be guessed: one of the passwords that leaks show most often, or
  * the person's own address or name (NIST SP 800-63B section 3.1.1.2). Length is all that is demanded besides.
- * @throws {Problem} 400 `weak-password`
+ * @throws {Problem} 422 `weak-password`
  */
 export async function refuseWeak(password: string, { email, name }: Known): Promise<void> {
   guessed ??= load();
@@ -20,7 +20,7 @@ export async function refuseWeak(password: string, { email, name }: Known): Prom
   const same = new Set(asked).size < 3;
   if (!same && !own.includes(asked) && !(await guessed).has(asked)) return;
   const detail = "is easily guessed: choose another one, for instance several words";
-  throw new Problem(400, {
+  throw new Problem(422, {
     code: "weak-password",
     detail: `This password ${detail}`,
     errors: [{ pointer: "/password", detail }],
