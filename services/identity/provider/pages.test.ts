@@ -187,7 +187,7 @@ describe("an account", () => {
       email: "sue@shop.test",
       password: "password123",
     });
-    expect(browser.status).toBe(400);
+    expect(browser.status).toBe(422);
     expect(browser.text).toContain('aria-invalid="true"');
     expect(browser.text).toContain('value="&lt;i&gt;Sue&lt;/i&gt;"');
     expect(browser.text).not.toContain("password123");
@@ -202,7 +202,7 @@ describe("an account", () => {
     expect(browser.text).toContain("is confirmed");
     const again = await app.browse().open(link.replace(/^https?:\/\/[^/]+/, origin));
     await again.submit("/verify-email");
-    expect(again.status).toBe(400);
+    expect(again.status).toBe(422);
   });
 
   test("gets a new password by mail, and whatever was signed in is no more", async () => {
