@@ -31,7 +31,7 @@ export interface OrderFacts {
 
 /** A mail that was asked for. Whom it goes to is kept sealed, and only until it has gone out. */
 export interface Mail {
-  /** Of the event that asked for it. */
+  /** Made of the id of the event that asked for it. */
   id: string;
   template: Template;
   status: "pending" | "sent" | "failed" | "dropped";

@@ -53,26 +53,26 @@ describe("a mail for an account", () => {
       to: "ada@example.com",
       toName: "Ada",
       subject: "Please confirm your e-mail address",
-      headers: { "Message-ID": "<event-1@shop.test>", "Auto-Submitted": "auto-generated" },
+      headers: { "Message-ID": "<event-1.verify-email@shop.test>", "Auto-Submitted": "auto-generated" },
     });
     expect(asked?.data.text).toContain(link);
     expect(asked?.data.html).toContain(link);
     expect(asked?.data.headers["List-Unsubscribe"]).toBeUndefined();
-    expect(await ended("event-1")).toMatchObject({ status: "sent", sealed: null, tries: 1 });
+    expect(await ended("event-1.verify-email")).toMatchObject({ status: "sent", sealed: null, tries: 1 });
   });
 
   test("is sent once, however often the event comes", async () => {
     const data = await requested();
     for (let n = 0; n < 3; n++) await on.app.deliver(UserMailRequested, data, { id: "event-1" });
-    await ended("event-1");
+    await ended("event-1.verify-email");
     // What comes after it has gone out: so would have the same mail again.
     await on.app.deliver(UserMailRequested, await requested({ template: "reset-password" }), {
       id: "event-2",
     });
-    await ended("event-2");
+    await ended("event-2.reset-password");
     expect(on.asked.map(({ data }) => data.headers["Message-ID"])).toEqual([
-      "<event-1@shop.test>",
-      "<event-2@shop.test>",
+      "<event-1.verify-email@shop.test>",
+      "<event-2.reset-password@shop.test>",
     ]);
   });
 
@@ -82,14 +82,14 @@ describe("a mail for an account", () => {
     );
     await on.app.deliver(UserMailRequested, await requested(), { id: "event-1" });
     const waiting = await until(
-      () => on.app.store.mail("event-1"),
+      () => on.app.store.mail("event-1.verify-email"),
       (mail) => mail?.tries === 1,
     );
     expect(waiting).toMatchObject({ status: "pending", reason: "the mail server cannot be reached" });
     expect(waiting?.sealed).not.toBeNull();
     on.answer(() => undefined);
     on.pass(1_000);
-    expect(await ended("event-1")).toMatchObject({ status: "sent", tries: 2 });
+    expect(await ended("event-1.verify-email")).toMatchObject({ status: "sent", tries: 2 });
   });
 
   test("to an address that the mail server refuses ends, with the code and nothing else", async () => {
@@ -98,7 +98,7 @@ describe("a mail for an account", () => {
         "smtp: the mail was not taken: gomail: could not send email 1: 550 5.1.1 <ada@example.com>: unknown",
     );
     await on.app.deliver(UserMailRequested, await requested(), { id: "event-1" });
-    const mail = await ended("event-1");
+    const mail = await ended("event-1.verify-email");
     expect(mail).toMatchObject({ status: "failed", sealed: null, reason: expect.stringContaining("550") });
     expect(JSON.stringify(mail)).not.toContain("ada");
   });
@@ -106,7 +106,7 @@ describe("a mail for an account", () => {
   test("that cannot be opened is dropped", async () => {
     const to = await sealed("ada@example.com", new Uint8Array(32).fill(8));
     await on.app.deliver(UserMailRequested, { ...(await requested()), to }, { id: "event-1" });
-    expect(await ended("event-1")).toMatchObject({ status: "dropped", sealed: null });
+    expect(await ended("event-1.verify-email")).toMatchObject({ status: "dropped", sealed: null });
     expect(on.asked).toEqual([]);
   });
 
@@ -117,7 +117,7 @@ describe("a mail for an account", () => {
         : undefined,
     );
     await on.app.deliver(UserMailRequested, await requested(), { id: "event-1" });
-    await ended("event-1");
+    await ended("event-1.verify-email");
     expect(on.asked.at(-1)).toMatchObject({
       operation: "create",
       data: expect.stringContaining("<!doctype html>"),
@@ -129,7 +129,7 @@ describe("a mail for an account", () => {
     });
     // It has learned.
     await on.app.deliver(UserMailRequested, await requested({ to: "eve@example.com" }), { id: "event-2" });
-    await ended("event-2");
+    await ended("event-2.verify-email");
     expect(on.asked.map(({ operation }) => operation)).toEqual(["send", "create", "create"]);
   });
 
@@ -138,7 +138,7 @@ describe("a mail for an account", () => {
     await on.app.deliver(UserMailRequested, await requested(), { id: "event-1" });
     await on.untilAsked(1);
     await on.app.deliver(UserErased, { userId: "u_1" });
-    expect(await on.app.store.mail("event-1")).toMatchObject({
+    expect(await on.app.store.mail("event-1.verify-email")).toMatchObject({
       status: "dropped",
       sealed: null,
       userId: null,
@@ -146,7 +146,7 @@ describe("a mail for an account", () => {
     on.answer(() => undefined);
     on.pass(60_000);
     await on.app.deliver(UserMailRequested, await requested({ to: "eve@example.com" }), { id: "event-2" });
-    await ended("event-2");
+    await ended("event-2.verify-email");
     expect(on.asked.map(({ data }) => data.to).filter((to) => to === "ada@example.com")).toHaveLength(1);
   });
 });
@@ -190,13 +190,16 @@ describe("a mail about an order", () => {
     await place();
     on.pass(2_000);
     await on.untilAsked(1);
-    expect(await ended("event-1")).toMatchObject({ status: "sent" });
+    expect(await ended("event-1.order-confirmed")).toMatchObject({ status: "sent" });
   });
 
   test("that nobody has an address for is dropped after a while", async () => {
     await on.app.deliver(OrderConfirmed, order, { id: "event-1" });
     on.pass(10 * 60_000);
-    expect(await ended("event-1")).toMatchObject({ status: "dropped", reason: "nobody to write to" });
+    expect(await ended("event-1.order-confirmed")).toMatchObject({
+      status: "dropped",
+      reason: "nobody to write to",
+    });
   });
 
   test("is not written to a customer who is erased", async () => {
@@ -209,7 +212,7 @@ describe("a mail about an order", () => {
 describe("unsubscribing", () => {
   const cancelled = async (id: string) => {
     await on.app.deliver(OrderCancelled, { orderId: "o-1" }, { id });
-    return ended(id);
+    return ended(`${id}.order-cancelled`);
   };
   const url = async (): Promise<string> => {
     await place();
@@ -232,7 +235,7 @@ describe("unsubscribing", () => {
     expect(done.status).toBe(200);
     expect(await cancelled("event-2")).toMatchObject({ status: "dropped", reason: "unsubscribed" });
     await on.app.deliver(OrderConfirmed, order, { id: "event-3" });
-    expect(await ended("event-3")).toMatchObject({ status: "sent" });
+    expect(await ended("event-3.order-confirmed")).toMatchObject({ status: "sent" });
   });
 
   test("a GET asks, and changes nothing", async () => {

@@ -22,7 +22,7 @@ import {
   UserMailRequested,
 } from "./contracts.ts";
 import { Pace, policyOf, Turns } from "./limits.ts";
-import type { Mail, OrderFacts, OrderTemplate } from "./mail.ts";
+import type { Mail, OrderFacts, OrderTemplate, Template } from "./mail.ts";
 import { attempt } from "./outside/delivering.ts";
 import { sendOut } from "./outside/mailing.ts";
 import { deliverJob, mailJob, type Store, sweepJob } from "./store.ts";
@@ -33,7 +33,7 @@ type Got = Received<Store>;
 export const reactions = [
   react(UserMailRequested, ({ template, userId, language, to, name, link }, got: Got) =>
     got.store.addMail(
-      { ...blank(got), template, userId, language, sealed: { to, name, link } },
+      { ...blank(template, got), userId, language, sealed: { to, name, link } },
       // Somebody waits for it.
       got.now(),
     ),
@@ -73,7 +73,9 @@ export const reactions = [
 
 /** A delivery for every webhook that is to be told. */
 async function tell(type: EventName, data: object, { store, eventId, at, now, id }: Got): Promise<Change> {
-  const payload = JSON.stringify({ type, timestamp: new Date(at).toISOString(), data });
+  // A publisher may write a time that is none.
+  const timestamp = new Date(Number.isFinite(at) ? at : now()).toISOString();
+  const payload = JSON.stringify({ type, timestamp, data });
   const blank = { eventId, type, payload, status: "pending" as const, attempts: [], createdAt: now() };
   const listening = await store.listening(type);
   return store.addDeliveries(
@@ -90,7 +92,7 @@ async function both(
   got: Got,
 ): Promise<Change> {
   const told = await tell(type, data, got);
-  const mail = { ...blank(got), template, orderId: facts.orderId, facts };
+  const mail = { ...blank(template, got), orderId: facts.orderId, facts };
   const mailed = got.store.addMail(mail, paceOf(got).slot(got.now()));
   return {
     writes: [...(mailed.writes ?? []), ...(told.writes ?? [])],
@@ -98,8 +100,10 @@ async function both(
   };
 }
 
-const blank = ({ eventId, now }: Got): Omit<Mail, "template"> => ({
-  id: eventId,
+// Ids of events are one service's own; each template is for events of one service.
+const blank = (template: Template, { eventId, now }: Got): Mail => ({
+  id: `${eventId}.${template}`,
+  template,
   status: "pending",
   userId: null,
   orderId: null,
@@ -116,7 +120,7 @@ const paces = new WeakMap<object, Pace>();
 
 /** `MAILS_PER_SECOND`: how many mails about orders; a mail server takes only so many, and the shop has more to do. */
 function paceOf({ config }: Pick<Kit<Store>, "config">): Pace {
-  const pace = paces.get(config) ?? new Pace(1_000 / Math.max(1, integer(config, "MAILS_PER_SECOND", 20)));
+  const pace = paces.get(config) ?? new Pace(1_000 / Math.max(1, integer(config, "MAILS_PER_SECOND", 10)));
   paces.set(config, pace);
   return pace;
 }

@@ -9,6 +9,7 @@ import {
   notFound,
   open,
   owned,
+  Problem,
   page,
   problems,
   query,
@@ -52,7 +53,7 @@ export const routes = router<Store>()
     "/webhooks",
     says("Register a webhook; the answer shows its secret, once", {
       201: WebhookView,
-      ...problems(400, 403, 409, 422),
+      ...problems(400, 403, 409, 415, 422),
     }),
     allow(...scopes),
     body(NewWebhook),
@@ -94,7 +95,7 @@ export const routes = router<Store>()
   )
   .get(
     "/webhooks",
-    says("List one's webhooks, newest first", { 200: WebhookList, ...problems(400) }),
+    says("List one's webhooks, newest first", { 200: WebhookList, ...problems(400, 403) }),
     registrars,
     query(Listing),
     async (c) => {
@@ -110,7 +111,7 @@ export const routes = router<Store>()
   )
   .get(
     "/webhooks/:id",
-    says("Read a webhook", { 200: WebhookView, ...problems(404) }),
+    says("Read a webhook", { 200: WebhookView, ...problems(403, 404) }),
     registrars,
     async (c) => {
       const { now, store } = c.var.kit;
@@ -122,7 +123,7 @@ export const routes = router<Store>()
     "/webhooks/:id",
     says("Change a webhook's address or events, disable it, or enable it again", {
       200: WebhookView,
-      ...problems(400, 403, 404, 422),
+      ...problems(400, 403, 404, 415, 422),
     }),
     registrars,
     body(WebhookPatch),
@@ -158,7 +159,7 @@ export const routes = router<Store>()
   )
   .delete(
     "/webhooks/:id",
-    says("Delete a webhook, and its deliveries", { 204: null, ...problems(404) }),
+    says("Delete a webhook, and its deliveries", { 204: null, ...problems(403, 404) }),
     registrars,
     async (c) => {
       const { store } = c.var.kit;
@@ -172,7 +173,7 @@ export const routes = router<Store>()
     "/webhooks/:id/secret",
     says("Make a new secret, shown once; the one before goes on signing for a day", {
       201: WebhookView,
-      ...problems(404, 409),
+      ...problems(400, 403, 404, 409),
     }),
     registrars,
     idempotent(),
@@ -196,7 +197,7 @@ export const routes = router<Store>()
     "/webhooks/:id/deliveries",
     says("List a webhook's deliveries with every try, newest first; kept for 30 days", {
       200: DeliveryList,
-      ...problems(400, 404),
+      ...problems(400, 403, 404),
     }),
     registrars,
     query(DeliveryQuery),
@@ -211,7 +212,7 @@ export const routes = router<Store>()
   )
   .post(
     "/webhooks/:id/deliveries/:deliveryId/redeliver",
-    says("Send an event again; it keeps its id", { 202: DeliveryView, ...problems(404, 409) }),
+    says("Send an event again; it keeps its id", { 202: DeliveryView, ...problems(400, 403, 404, 409) }),
     registrars,
     idempotent(),
     async (c) => {
@@ -233,7 +234,7 @@ export const routes = router<Store>()
   )
   .get(
     "/unsubscribe",
-    says("The page behind a mail's link: asks, and changes nothing", { 200: null, ...problems(404) }),
+    says("The page behind a mail's link: asks, and changes nothing", { 200: null, ...problems(404, 503) }),
     open("the link is signed, and comes with a mail to the address it is about"),
     async (c) => {
       await linked(c.var.kit, c.req.query("token"));
@@ -244,7 +245,7 @@ export const routes = router<Store>()
     "/unsubscribe",
     says(
       "Unsubscribe with one click (RFC 8058), or by the page's form; or subscribe again",
-      { 200: null, ...problems(404) },
+      { 200: null, ...problems(404, 503) },
       { "application/x-www-form-urlencoded": Unsubscribing },
     ),
     open("the link is signed, and comes with a mail to the address it is about"),
@@ -287,9 +288,16 @@ async function theirs(store: Store, id: string, reach: Reach): Promise<Webhook> 
   throw notFound("A webhook of yours with this id");
 }
 
-/** @throws {Problem} 404 for a link that was not made here */
+/** @throws {Problem} 404 for a link that was not made here, 503 while that cannot be told */
 async function linked(kit: Kit<Store>, token = ""): Promise<string> {
-  const digest = await digestIn(kit, token);
+  const digest = await digestIn(kit, token).catch((error: unknown) => {
+    kit.log.error({ err: String(error) }, "a link cannot be checked");
+    throw new Problem(503, {
+      code: "secrets-unavailable",
+      detail: "The secret store cannot be read right now",
+      headers: { "retry-after": "2" },
+    });
+  });
   if (digest === undefined) throw notFound("This link");
   return digest;
 }

@@ -47,7 +47,13 @@ export async function fixture(service: string, store: StoreName = "sqlite"): Pro
   const app = await testService(definition, {
     folder,
     db,
-    env: { SOUK_DATA: data, DEV_CLIENT_FILE: clientFile, PROVIDER_TIMEOUT_MS: "200" },
+    env: {
+      SOUK_DATA: data,
+      DEV_CLIENT_FILE: clientFile,
+      PROVIDER_TIMEOUT_MS: "200",
+      ARGON2_MEMORY_KIB: "8",
+      ARGON2_TIME: "1",
+    },
     others: (request) => invoked(request, behind),
   });
   const edge = service === "gateway";
@@ -90,6 +96,7 @@ const pulses: Record<string, string> = {
   orders: "/orders?limit=1",
   payments: "/payments/ledger",
   identity: "/jwks",
+  notifications: "/webhooks?limit=1",
   gateway: "/api/products?limit=1",
 };
 
@@ -116,8 +123,8 @@ export const publicOperations: Operation[] = serviceNames
 /** The sidecar of the gateway: secrets, and calls of the services behind it. daprd decodes a path once. */
 async function invoked(request: Request, behind: Fixture[]): Promise<Response> {
   const url = new URL(request.url);
-  if (url.pathname === "/v1.0/secrets/secrets/key")
-    return Response.json({ key: "the installation's secret" });
+  const secret = /^\/v1\.0\/secrets\/secrets\/(key|index|mail)$/.exec(url.pathname)?.[1];
+  if (secret) return Response.json({ [secret]: Buffer.alloc(32, secret).toString("base64url") });
   const [, name, path = ""] = /^\/v1\.0\/invoke\/([^/]+)\/method(.*)$/.exec(url.pathname) ?? [];
   const found = behind.find(({ service }) => service === name);
   if (!found)
