@@ -230,3 +230,36 @@ describe("orders", async () => {
     }
   });
 });
+
+describe("carts", async () => {
+  const { app } = await open("carts");
+  const customer = (caller: string) => ({ scopes: [...bob.scopes], caller, user: true });
+  const begin = async (who: object): Promise<string> => {
+    const response = await app.request("/carts", { method: "POST", body: {}, ...who });
+    return ((await response.json()) as { id: string }).id;
+  };
+  const adas = await begin(customer("u_other"));
+
+  test.each<[string, object]>([
+    ["another customer", customer("u_eve")],
+    ["a guest who knows its id", {}],
+    ["a machine by her name", { scopes: ["orders:manage"], caller: "machine" }],
+  ])("hers is not there for %s", async (_, who) => {
+    const answers = await Promise.all([
+      app.request(`/carts/${adas}`, who),
+      app.request(`/carts/${adas}/lines/S-1`, { method: "DELETE", ...who }),
+      app.request("/carts/mine/merge", { method: "POST", body: { cartId: adas }, ...who }),
+    ]);
+    // To merge one has to be somebody.
+    const statuses = answers.map(({ status }) => status);
+    expect(statuses.slice(0, 2)).toEqual([404, 404]);
+    expect([401, 403, 404, 409]).toContain(statuses[2] ?? 0);
+    expect((await app.request(`/carts/${adas}`, customer("u_other"))).status).toBe(200);
+  });
+
+  test("one's own is one's own", async () => {
+    const eves = await (await app.request("/carts/mine", customer("u_eve"))).json();
+    expect(eves).not.toMatchObject({ id: adas });
+    expect((await app.request("/carts/mine")).status).toBe(401);
+  });
+});
