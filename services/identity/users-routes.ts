@@ -22,7 +22,6 @@ import {
   MailRequest,
   NewUser,
   PasswordReset,
-  Taken,
   UserExport,
   UserList,
   UserPatch,
@@ -40,7 +39,6 @@ import type { Place } from "./users-store.ts";
 import { refuseWeak } from "./weak.ts";
 
 const theirs = owned({ all: ["users:manage"], own: "user" });
-const taken = { status: "accepted" as const };
 const mine = "private, no-cache";
 
 export const userRoutes = router<Store>()
@@ -163,7 +161,7 @@ export const userRoutes = router<Store>()
   .post(
     "/users/:id/verification-mail",
     says("Have the link that shows whose the address is sent again", {
-      202: Taken,
+      204: null,
       ...problems(403, 404, 503),
     }),
     theirs,
@@ -176,7 +174,7 @@ export const userRoutes = router<Store>()
           : user.emailVerified
             ? {}
             : await (await mail(room, user, "verify-email")).change();
-        return { change, status: 202, body: taken };
+        return { change, status: 204 };
       });
     },
   )
@@ -198,12 +196,12 @@ export const userRoutes = router<Store>()
   )
   .post(
     "/users/forgot-password",
-    says("Ask for a link for a new password, by mail", { 202: Taken, ...problems(400, 415, 503) }),
+    says("Ask for a link for a new password, by mail", { 204: null, ...problems(400, 415, 503) }),
     open("the answer does not tell whether there is such an account"),
     body(MailRequest),
     async (c) => {
       const step = await forgetting(roomOf(c.var.kit), c.req.valid("json").email);
-      return transact(c, async () => ({ ...(await step()), status: 202, body: taken }));
+      return transact(c, async () => ({ change: (await step()).change, status: 204 }));
     },
   )
   .post(

@@ -182,17 +182,17 @@ describe("the link in the mail", () => {
       "422 invalid-link",
     );
     expect(await refused(open("A".repeat(43)))).toBe("422 invalid-link");
-    expect(await refused(open("guessed"))).toBe("400 invalid-body");
+    expect(await refused(open("guessed"))).toBe("422 invalid-link");
     expect(await app.kept()).not.toContain(token);
   });
 
   test("is sent again to whoever is signed in and asks, until the address is verified", async () => {
     const { id } = await app.register();
     const again = () => app.as(id, `/users/${id}/verification-mail`, { method: "POST" });
-    expect((await again()).status).toBe(202);
+    expect((await again()).status).toBe(204);
     expect(await app.mails()).toHaveLength(2);
     await open((await app.lastMail()).token);
-    expect((await again()).status).toBe(202);
+    expect((await again()).status).toBe(204);
     expect(await app.mails()).toHaveLength(2);
   });
 });
@@ -204,7 +204,7 @@ describe("a forgotten password", () => {
 
   test("is replaced by way of the mailbox, which verifies it", async () => {
     const { id } = await app.register();
-    expect((await forgot(ada.email)).status).toBe(202);
+    expect((await forgot(ada.email)).status).toBe(204);
     const mail = await app.lastMail();
     expect(mail).toMatchObject({ template: "reset-password", to: ada.email, userId: id });
     const answer = await reset(mail.token);
@@ -219,7 +219,7 @@ describe("a forgotten password", () => {
     const [real, none] = [await forgot(ada.email), await forgot("nobody@shop.test")];
     expect(none.status).toBe(real.status);
     expect(Object.fromEntries(none.headers)).toEqual(Object.fromEntries(real.headers));
-    expect(await none.json()).toEqual(await real.json());
+    expect(await none.text()).toBe(await real.text());
     expect((await app.mails()).map(({ to }) => to)).toEqual([ada.email, ada.email]);
   });
 
@@ -238,7 +238,7 @@ describe("a forgotten password", () => {
 
   test("is mailed five times an hour at most, whoever asks", async () => {
     await app.register();
-    for (let i = 0; i < 9; i++) expect((await forgot(ada.email)).status).toBe(202);
+    for (let i = 0; i < 9; i++) expect((await forgot(ada.email)).status).toBe(204);
     expect(await app.mails()).toHaveLength(5);
     now += hour;
     await forgot(ada.email);
