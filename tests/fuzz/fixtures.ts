@@ -96,7 +96,6 @@ const pulses: Record<string, string> = {
   orders: "/orders?limit=1",
   payments: "/payments/ledger",
   identity: "/jwks",
-  notifications: "/webhooks?limit=1",
   gateway: "/api/products?limit=1",
 };
 

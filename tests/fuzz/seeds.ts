@@ -81,19 +81,6 @@ export const seeds: Record<string, (made: Fixture) => Promise<void>> = {
     for (const orderId of book.orderId.slice(0, 3))
       await event(app, "payments", "payment.captured", { orderId });
   },
-  async notifications({ app, book }) {
-    const body = { url: "https://receiver.invalid/hooks", events: ["order.placed"] };
-    book.id = [];
-    for (let n = 0; n < 3; n++) {
-      const made = await must(app.request("/webhooks", { method: "POST", body, scopes: staff }));
-      book.id.push(((await made.json()) as { id: string }).id);
-    }
-    const order = { orderId: "o-0", reference: null, total: gbp(250), country: "GB", lines: [] };
-    await event(app, "orders", "order.placed", order);
-    const listed = await must(app.request(`/webhooks/${book.id[0]}/deliveries`, { scopes: staff }));
-    const { items } = (await listed.json()) as { items: { id: string }[] };
-    book.deliveryId = items.map(({ id }) => id);
-  },
   async identity({ app, book }) {
     book.orderId = [];
     for (const name of ["Ada", "Grace", "Alan"]) {
