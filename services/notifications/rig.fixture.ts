@@ -30,7 +30,7 @@ export interface Asked {
 }
 
 /** The service in this process, with a mail server that a test rules over. */
-export async function rig(env: Record<string, string> = {}) {
+export async function rig(env: Record<string, string> = {}, fieldKeys?: () => string) {
   const asked: Asked[] = [];
   /** What the binding answers: undefined for "taken", else the sidecar's words. */
   let refusal: (one: Asked) => string | undefined = () => undefined;
@@ -38,6 +38,7 @@ export async function rig(env: Record<string, string> = {}) {
   const heard: (() => void)[] = [];
   const app = await testService(service, {
     folder: import.meta.dir,
+    fieldKeys,
     now: () => time,
     env: {
       WEBHOOK_LOOPBACK: "allowed",

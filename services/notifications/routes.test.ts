@@ -287,6 +287,23 @@ describe("a webhook", () => {
     expect(got.map(({ headers }) => headers["webhook-id"])).toEqual(["event-1", "event-2"]);
   });
 
+  test("goes on signing when the keys of fields change, and the old one is gone", async () => {
+    const key = (of: number) => Buffer.alloc(32, of).toString("base64url");
+    let ring = JSON.stringify({ current: "k1", keys: { k1: key(1) } });
+    await on.stop();
+    on = await rig({ FIELD_KEYS_REFRESH_MS: "20" }, () => ring);
+    const { id, secret } = await registered();
+    ring = JSON.stringify({ current: "k2", keys: { k1: key(1), k2: key(2) } });
+    await until(
+      () => on.app.store.webhook(id),
+      (webhook) => webhook?.secrets[0]?.sealed.startsWith("k2.") === true,
+    );
+    ring = JSON.stringify({ current: "k2", keys: { k2: key(2) } });
+    await happen();
+    await settled(id);
+    expect(verified(secret, got[0] as Received)).toBe(true);
+  });
+
   test("its secret does not lie in the open", async () => {
     const { id, secret } = await registered();
     const webhook = await on.app.store.webhook(id);

@@ -33,12 +33,12 @@ import {
   WebhookView,
 } from "./contracts.ts";
 import { refusalOf } from "./outside/addresses.ts";
-import { rulesOf, secretPlace } from "./outside/delivering.ts";
+import { rulesOf } from "./outside/delivering.ts";
 import { secretOf } from "./outside/signature.ts";
 import { digestIn } from "./outside/unsubscribing.ts";
 import { type Shows, style, unsubscribePage } from "./page.ts";
 import { deliveryView, webhookView } from "./queries.ts";
-import type { Place, Store } from "./store.ts";
+import { type Place, type Store, secretPlace } from "./store.ts";
 import { again, type Delivery, refusedEvents, rotated, type Webhook } from "./webhook.ts";
 import { languageOf } from "./words.ts";
 

@@ -11,7 +11,7 @@ export default service({
   jobs,
   // A receiver may take all its time; it must not keep mails waiting.
   jobsAtOnce: 512,
-  seals: true,
+  seals: (store) => store.sealedRows(),
   prepare,
   measures,
   statuses: { "events-not-allowed": 403, "webhook-url-refused": 422 },

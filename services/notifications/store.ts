@@ -1,4 +1,4 @@
-import { defineStore, type StoreOf } from "chassis";
+import { defineStore, type StoreOf, sealedRows } from "chassis";
 import { and, desc, eq, lt, or, sql } from "drizzle-orm";
 import { type Change, insert, remove, update, upsert, type Write } from "drizzle-outbox";
 import type { EventName } from "./contracts.ts";
@@ -11,6 +11,9 @@ export const mailJob = "mail";
 export const deliverJob = "deliver";
 /** Forgets what is old, every hour. */
 export const sweepJob = "sweep";
+
+/** Where a webhook's secrets stand, for their seal. */
+export const secretPlace = "webhooks.secret";
 
 export interface Place {
   at: number;
@@ -42,10 +45,15 @@ export const store = defineStore(
         reason: t.text("reason"),
         failingSince: t.integer("failing_since"),
         secrets: t.json<Webhook["secrets"]>("secrets").notNull(),
+        /** The id of the key that its secrets are sealed with. */
+        sealedWith: t.text("sealed_with"),
         version: t.integer("version").notNull(),
         createdAt: t.integer("created_at").notNull(),
       },
-      (webhooks) => [t.index("webhooks_by_owner").on(webhooks.owner, webhooks.createdAt)],
+      (webhooks) => [
+        t.index("webhooks_by_owner").on(webhooks.owner, webhooks.createdAt),
+        t.index("webhooks_by_key").on(webhooks.sealedWith, webhooks.id),
+      ],
     ),
     deliveries: t.table(
       "deliveries",
@@ -106,12 +114,22 @@ export const store = defineStore(
       at: t.integer("at").notNull(),
     }),
   }),
-  (db, t) => {
-    const webhookOf = (row: typeof t.webhooks.$inferSelect): Webhook => ({
+  (db, t, sealed) => {
+    const webhookOf = ({ sealedWith: _, ...row }: typeof t.webhooks.$inferSelect): Webhook => ({
       ...row,
       events: JSON.parse(row.events) as EventName[],
     });
-    const rowOf = ({ events, ...webhook }: Webhook) => ({ ...webhook, events: JSON.stringify(events) });
+    const rowOf = ({ events, secrets, ...webhook }: Webhook) => ({
+      ...webhook,
+      events: JSON.stringify(events),
+      secrets: secrets.map((secret) => ({ ...secret, sealed: current(secret.sealed, webhook.id) })),
+      sealedWith: sealed.current,
+    });
+    /** As it is sealed with the current key. */
+    const current = (secret: string, id: string): string =>
+      sealed.keyOf(secret) === sealed.current
+        ? secret
+        : sealed.seal(sealed.open(secret, secretPlace, id), secretPlace, id);
     const delivery = (id: string): Promise<Delivery | undefined> => db.find(t.deliveries, { id });
 
     return {
@@ -251,6 +269,19 @@ export const store = defineStore(
         ),
         remove(t.mails, and(sql`${t.mails.status} <> 'pending'`, lt(t.mails.createdAt, before.mails))),
         remove(t.contacts, lt(t.contacts.createdAt, before.contacts)),
+      ],
+
+      /** What is brought over to another key. */
+      sealedRows: () => [
+        sealedRows(db, t.webhooks, {
+          id: t.webhooks.id,
+          sealedWith: t.webhooks.sealedWith,
+          reseal: (row) => {
+            const { id, version } = row;
+            const { secrets, sealedWith } = rowOf(webhookOf(row));
+            return update(t.webhooks, { secrets, sealedWith }, { id, version }, { rows: 1 });
+          },
+        }),
       ],
     };
 

@@ -1,5 +1,5 @@
 import { integer, type Kit, Tampered, UnknownKey } from "chassis";
-import type { Store } from "../store.ts";
+import { type Store, secretPlace } from "../store.ts";
 import { type Attempt, type Delivery, signing, type Webhook } from "../webhook.ts";
 import type { Rules } from "./addresses.ts";
 import { post } from "./post.ts";
@@ -29,9 +29,6 @@ export async function attempt(delivery: Delivery, webhook: Webhook, kit: Kit<Sto
   );
   return { at, ms: Math.round(performance.now() - started), ...posted };
 }
-
-/** Where a webhook's secrets stand, for their seal. */
-export const secretPlace = "webhooks.secret";
 
 function openedSecret(sealed: string, id: string, { sealed: keys }: Kit<Store>): string[] {
   try {
