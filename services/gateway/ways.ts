@@ -117,6 +117,12 @@ export const ways: Way[] = [
     changes: (sku) => [ofStock(sku)],
   },
 
+  { path: "/api/carts", service: "carts", methods: ["POST"] },
+  { path: "/api/carts/mine", service: "carts", methods: ["GET"] },
+  { path: "/api/carts/mine/merge", service: "carts", methods: ["POST"] },
+  { path: "/api/carts/:id", service: "carts", methods: ["GET"] },
+  { path: "/api/carts/:id/lines/:sku", service: "carts", methods: ["PUT", "DELETE"] },
+
   { path: "/api/orders", service: "orders", methods: ["GET", "POST"], begins: ["POST"] },
   { path: "/api/orders/:id", service: "orders", methods: ["GET"] },
   { path: "/api/orders/:id/events", service: "orders", methods: ["GET"], follows: true },

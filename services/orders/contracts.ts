@@ -102,6 +102,12 @@ export type OrderStep = v.InferOutput<typeof OrderStep>;
 
 export const OrderList = v.object({ items: v.array(OrderView), nextCursor: v.nullable(v.string()) });
 
+/** What carts hands over; see its contract. */
+export const CartCheckout = v.object({
+  orderId: v.string(),
+  lines: v.array(v.object({ sku: v.string(), quantity: v.number() })),
+});
+
 // ── Published on topic `orders` ─────────────────────────────────────────────────────────────────────────────
 
 const Lines = v.array(v.object({ sku: v.string(), quantity: v.number(), unitPrice: Money, kind: Kind }));

@@ -1,5 +1,7 @@
 import { type Due, type JobHandler, type Kit, type Received, react } from "chassis";
 import type { Change } from "drizzle-outbox";
+import * as v from "valibot";
+import { closeCart } from "./carts.ts";
 import { advance, type Heard } from "./checkout.ts";
 import {
   PaymentCaptured,
@@ -14,7 +16,7 @@ import {
   StockReserved,
   UserErased,
 } from "./contracts.ts";
-import { deadlineJob, eraseJob, type Store } from "./store.ts";
+import { closeCartJob, deadlineJob, eraseJob, type Store } from "./store.ts";
 
 type Got = Received<Store>;
 
@@ -73,4 +75,5 @@ async function erase({ kind, key, data }: Due, { store, now, forgetAnswers }: Ki
 export const jobs: Record<string, JobHandler<Store>> = {
   [deadlineJob]: (job, kit) => on(job.key, "deadline", kit),
   [eraseJob]: erase,
+  [closeCartJob]: ({ key, data }, kit) => closeCart(kit, key, v.parse(v.string(), data)),
 };

@@ -2,7 +2,6 @@ import { createHash, randomBytes } from "node:crypto";
 import {
   accepted,
   body,
-  type Caller,
   cacheable,
   etag,
   follow,
@@ -21,10 +20,12 @@ import {
   says,
   transact,
 } from "chassis";
+import { unacceptable } from "./acceptable.ts";
+import { basket, ordered } from "./carts.ts";
 import { contactOf } from "./contact.ts";
 import { NewOrder, OrderList, OrderQuery, OrderStep, OrderView } from "./contracts.ts";
 import { cancel, type Order, place } from "./order.ts";
-import { taken, unpayable } from "./payment-methods.ts";
+import { taken } from "./payment-methods.ts";
 import { isPlace, progress, view } from "./queries.ts";
 import type { Place, Store } from "./store.ts";
 
@@ -38,13 +39,16 @@ export const routes = router<Store>()
     body(NewOrder),
     idempotent({ guest: async (c) => (await c.req.json<NewOrder>()).customer.email.toLowerCase() }),
     async (c) => {
-      const { lines, reference, customer, shippingAddress, payment } = placeable(
-        c.req.valid("json"),
-        c.var.caller,
-        taken(c.var.kit.config.env),
-      );
+      const asked = c.req.valid("json");
+      const refused = unacceptable(asked, {
+        methods: taken(c.var.kit.config.env),
+        mayPrice: c.var.caller.scopes.has("orders:manage"),
+      });
+      if (refused) throw new Problem(refused.status, refused);
+      const { cartId, reference, customer, shippingAddress, payment } = asked;
       const { store, now, config } = c.var.kit;
-      const id = c.var.kit.id();
+      // A cart chooses the order's id, so that it is ordered once.
+      const { id, lines } = await basket(c.var.kit, c.var.caller, asked);
       const personal = { customer, shippingAddress };
       const key = c.var.caller.kind === "guest" ? randomBytes(24).toString("base64url") : undefined;
       const contact = await contactOf(customer, c.req.header("accept-language"), c.var.kit);
@@ -59,6 +63,7 @@ export const routes = router<Store>()
         keyDigest: key === undefined ? null : digest(key),
       };
       return transact(c, async () => {
+        if (cartId !== undefined && (await store.load(id))) throw ordered();
         const decided = accepted(place({ ...facts, lines: await store.withProducts(lines), at }));
         const { order, change } = store.change(
           undefined,
@@ -67,7 +72,7 @@ export const routes = router<Store>()
           contact,
         );
         return {
-          change,
+          change: cartId === undefined ? change : store.closing(cartId, { id, placedAt: at }, change),
           status: 202,
           body: key === undefined ? view(order, personal) : { ...view(order, personal), orderKey: key },
           headers: { location: `/api/orders/${order.id}`, etag: etag(order.version) },
@@ -143,45 +148,6 @@ export const routes = router<Store>()
       });
     },
   );
-
-/** What the schema cannot say: where the lines come from, and who may name a price. */
-function placeable(
-  asked: NewOrder,
-  caller: Caller,
-  methods: string[],
-): NewOrder & { lines: NonNullable<NewOrder["lines"]> } {
-  const refused = unpayable(asked.payment, methods);
-  if (refused) throw unprocessable(refused.code, refused.pointer, refused.detail);
-  if ((asked.lines === undefined) === (asked.cartId === undefined)) {
-    throw new Problem(400, {
-      code: "invalid-body",
-      detail: "An order has either lines or a cartId",
-      errors: [{ pointer: "/lines", detail: "give lines, or the id of a cart" }],
-    });
-  }
-  if (asked.lines === undefined) {
-    throw unprocessable("unknown-cart", "/cartId", `there is no cart ${asked.cartId}`);
-  }
-  if (asked.shippingMethod !== undefined) {
-    throw unprocessable(
-      "unknown-shipping-method",
-      "/shippingMethod",
-      "no shipping method is on offer: leave it out",
-    );
-  }
-  const priced = asked.lines.findIndex((line) => line.unitPrice !== undefined);
-  if (priced >= 0 && !caller.scopes.has("orders:manage")) {
-    throw new Problem(403, {
-      code: "insufficient-scope",
-      detail: "Only the scope orders:manage may set a unit price",
-      errors: [{ pointer: `/lines/${priced}/unitPrice`, detail: "leave it out" }],
-    });
-  }
-  return { ...asked, lines: asked.lines };
-}
-
-const unprocessable = (code: string, pointer: string, detail: string): Problem =>
-  new Problem(422, { code, detail, errors: [{ pointer, detail }] });
 
 function found(order: Order | undefined): Order {
   // Whether it exists is nobody else's business: one text for all.

@@ -15,6 +15,9 @@ import { type Kept, personalKeeper } from "./personal.ts";
 /** The job that ends an order which is neither paid nor refused in time. */
 export const deadlineJob = "checkout-deadline";
 
+/** The job that tells a cart that it is ordered; its key is the cart's id, its data the order's. */
+export const closeCartJob = "close-cart";
+
 /** The job that erases what is personal in the orders of a user who is gone; its key is the user's id. */
 export const eraseJob = "erase-customer";
 
@@ -154,6 +157,12 @@ export const store = defineStore(
             });
         return { order, change: { writes: [write], events, jobs } };
       },
+
+      /** The change that places an order, which also closes the cart that it came from. */
+      closing: (cartId: string, { id, placedAt }: { id: string; placedAt: number }, change: Change): Change => ({
+        ...change,
+        jobs: [...(change.jobs ?? []), { kind: closeCartJob, key: cartId, at: placedAt, data: id }],
+      }),
 
       /** The asked lines, each with our copy of its product. */
       async withProducts(asked: Omit<AskedLine, "product">[]): Promise<AskedLine[]> {

@@ -6,6 +6,7 @@ type Issues = readonly StandardSchemaV1.Issue[];
 
 /**
  * Parses a JSON body by a schema (any Standard Schema) and describes it in the service's OpenAPI document.
+ * Nothing at all is as good as `{}`, for a schema that demands nothing.
  * @param media what the document calls it; any JSON is taken
  * @throws {Problem} 400 with a pointer for each invalid place, 415 for another media type
  */
@@ -15,6 +16,7 @@ export const body = <S extends StandardSchemaV1>(schema: S, media = "application
     schema,
     async (result, c) => {
       // The validator reads any other media type as {}, which a schema without required fields would accept.
+      if (result.success && c.req.raw.body === null) return;
       if (!/^application\/([\w.-]+\+)?json *(;|$)/i.test(c.req.header("content-type") ?? "")) {
         throw new Problem(415, { code: "unsupported-media-type", detail: "Send application/json" });
       }

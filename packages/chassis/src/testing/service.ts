@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Db, migrate, openSqlite } from "drizzle-outbox";
 import { type CloudEvent, dapr, type EventType } from "hono-dapr";
+import { fakeSidecar } from "hono-dapr/testing";
 import { pino } from "pino";
 import { type Caller, unauthorised } from "../auth.ts";
 import { readConfig } from "../config.ts";
@@ -20,8 +21,8 @@ export interface TestOptions {
   db?: Db;
   /** The keyring that the secret `fields` holds now; one of its own, where nothing is said. */
   fieldKeys?: () => string;
-  /** Answers calls to other services. */
-  others?: (request: Request) => Response | Promise<Response>;
+  /** Answers calls to other services, and to stores; what it has no answer for is looked for in a store in memory. */
+  others?: (request: Request) => Response | undefined | Promise<Response | undefined>;
 }
 
 export interface RequestOptions {
@@ -63,6 +64,7 @@ export async function testService<S>(definition: Service<S>, options: TestOption
   const folder = mkdtempSync(join(tmpdir(), `${definition.name}-`));
   const events: CloudEvent[] = [];
   let down = false;
+  const kept = stateOf(definition.name);
   const ownKeys = JSON.stringify({ current: "k1", keys: { k1: randomBytes(32).toString("base64url") } });
 
   const sidecar = dapr({
@@ -84,10 +86,10 @@ export async function testService<S>(definition: Service<S>, options: TestOption
       if (pathname === "/v1.0/secrets/secrets/fields")
         return Response.json({ fields: options.fieldKeys?.() ?? ownKeys });
       if (pathname.startsWith("/v1.0/healthz")) return new Response(null, { status: 204 });
-      return (
-        options.others?.(request) ??
-        Response.json({ errorCode: "ERR_DIRECT_INVOKE", message: "nobody there" }, { status: 500 })
-      );
+      const answered = await options.others?.(request);
+      if (answered) return answered;
+      if (pathname.startsWith("/v1.0/state/")) return kept(request);
+      return Response.json({ errorCode: "ERR_DIRECT_INVOKE", message: "nobody there" }, { status: 500 });
     },
   });
   const config = readConfig(definition.name, {
@@ -177,6 +179,17 @@ export async function testService<S>(definition: Service<S>, options: TestOption
       if (!options.db) await db?.close();
       rmSync(folder, { recursive: true, force: true });
     },
+  };
+}
+
+/** The state store of one app, in memory. */
+function stateOf(app: string): (request: Request) => Promise<Response> {
+  const fake = fakeSidecar();
+  const ask = fake.fetch(app);
+  return async ({ url, method, headers, body }) => {
+    const asked = new Headers(headers);
+    asked.set("dapr-api-token", fake.apiToken(app));
+    return ask(url, { method, headers: asked, body });
   };
 }
 

@@ -43,6 +43,8 @@ export interface FakeSidecar {
   sidecar(appId: string): Sidecar;
   /** What `sidecar(appId)` calls the sidecar with, for a `dapr()` with other options. */
   fetch(appId: string): Fetch;
+  /** The DAPR_API_TOKEN that the app's sidecar asks for. */
+  apiToken(appId: string): string;
   /** Puts the app beside its sidecar: it can be called, and is given what it subscribes to, from the beginning. */
   start(appId: string, app: App): Promise<void>;
   /** Takes the app away; what is not delivered waits for its next start. */
@@ -192,6 +194,7 @@ export function fakeSidecar(options: FakeOptions = {}): FakeSidecar {
   return {
     sidecar,
     fetch: fetchOf,
+    apiToken: (appId) => beside(appId).apiToken,
     start,
     stop(appId) {
       beside(appId).app = undefined;

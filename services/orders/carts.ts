@@ -1,0 +1,83 @@
+import { type Caller, type Kit, Problem } from "chassis";
+import * as v from "valibot";
+import { CartCheckout, type NewOrder } from "./contracts.ts";
+
+/** Carts belong to another service: an order asks for one, and says when it has it. */
+
+type Calls = Pick<Kit<unknown>, "sidecar" | "log" | "id">;
+
+/** What is ordered, and under which id. */
+interface Basket {
+  id: string;
+  lines: { sku: string; quantity: number; unitPrice?: { amount: number; currency: string } }[];
+}
+
+const patience = 3_000;
+
+/**
+ * The lines of an order: as asked, or taken over from a cart, which then says the order's id as well: it is the same for
+ * whoever asks again, so that a cart is ordered once.
+ * @throws {Problem} 422 `unknown-cart`, `empty-cart`; 409 `cart-ordered`; 503 while carts cannot be reached
+ */
+export async function basket(
+  { sidecar, log, id: newId }: Calls,
+  caller: Caller,
+  { cartId, lines = [] }: Pick<NewOrder, "cartId" | "lines">,
+): Promise<Basket> {
+  const id = newId();
+  if (cartId === undefined) return { id, lines };
+  const owner = caller.kind === "user" ? { owner: caller.id } : {};
+  const answer = await ask(sidecar, `checkouts/${encodeURIComponent(cartId)}`, {
+    orderId: id,
+    ...owner,
+  }).catch((error: unknown) => error);
+  if (!(answer instanceof Response)) {
+    log.warn({ err: String(answer) }, "carts did not answer");
+    throw unavailable();
+  }
+  const body: unknown = await answer.json().catch(() => undefined);
+  if (answer.status === 200) {
+    const taken = v.parse(CartCheckout, body);
+    return { id: taken.orderId, lines: taken.lines };
+  }
+  const { code } = v.parse(v.fallback(v.object({ code: v.string() }), { code: "" }), body);
+  if (answer.status === 404 && code === "not-found") {
+    throw refused(422, "unknown-cart", `there is no cart ${cartId} of yours`);
+  }
+  if (code === "empty-cart") throw refused(422, code, "there is nothing in the cart");
+  if (code === "cart-ordered") throw ordered();
+  log.warn({ status: answer.status, code }, "carts refused");
+  throw unavailable();
+}
+
+/** @throws what makes the job be tried again */
+export async function closeCart(
+  { sidecar }: Pick<Calls, "sidecar">,
+  cartId: string,
+  orderId: string,
+): Promise<undefined> {
+  const answer = await ask(sidecar, `checkouts/${encodeURIComponent(cartId)}/ordered`, { orderId });
+  if (!answer.ok) throw new Error(`carts answered ${answer.status}`);
+}
+
+const ask = (sidecar: Calls["sidecar"], path: string, body: object): Promise<Response> =>
+  sidecar.fetch(`http://carts/${path}`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+    timeout: patience,
+  });
+
+/** The answer to whoever comes second. */
+export const ordered = (): Problem =>
+  refused(409, "cart-ordered", "this cart has been ordered: begin a new one");
+
+const refused = (status: number, code: string, detail: string): Problem =>
+  new Problem(status, { code, detail, errors: [{ pointer: "/cartId", detail }] });
+
+const unavailable = (): Problem =>
+  new Problem(503, {
+    code: "service-unavailable",
+    detail: "Carts cannot be reached right now: nothing was ordered",
+    headers: { "retry-after": "1" },
+  });
