@@ -64,7 +64,7 @@ function state(kind: string, { store, commit, now, sealing, usedAlready }: Adapt
         id: key,
         grantKey: payload.grantId ? digestOf(payload.grantId) : null,
         uidKey: payload.uid ? digestOf(payload.uid) : null,
-        account: payload.accountId ?? null,
+        account: payload.accountId ?? payload.session?.accountId ?? null,
         sealed: sealing.seal(about(key), content),
         consumedAt: null,
         expiresAt: now() + expiresIn * 1_000,

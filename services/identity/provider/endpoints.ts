@@ -70,8 +70,7 @@ export const endpoints = router<Store>()
     "/keys",
     says("The keys that tokens are signed with", { 200: KeyList, ...problems(403, 503) }),
     allow("ops", "users:manage"),
-    async (c) =>
-      c.json({ items: viewOf(await issuerOf(c.var.kit).ring()) }, 200, { "cache-control": "no-store" }),
+    async (c) => cacheable(c, { items: viewOf(await issuerOf(c.var.kit).ring()) }, "private, no-cache"),
   )
   .post(
     "/keys/rotate",
@@ -92,6 +91,7 @@ export const endpoints = router<Store>()
       keys.forget();
       return c.json({ at: new Date(began).toISOString(), items: viewOf(await ring()) }, 202, {
         "cache-control": "no-store",
+        location: "/api/keys",
       });
     },
   );

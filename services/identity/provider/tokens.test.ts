@@ -2,9 +2,11 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import {
   ada,
+  authorise,
   cli,
   exchange,
   origin,
+  pkce,
   refreshing,
   type Shop,
   shop,
@@ -238,6 +240,16 @@ describe("what is kept", () => {
     });
     expect(status).toBe(200);
     expect(await app.rows("provider_state")).toBe(before);
+  });
+
+  test("of a person who is erased is nothing", async () => {
+    const { id } = await app.register({ email: "tess@shop.test" });
+    const browser = app.browse();
+    await signIn(browser, {}, { email: "tess@shop.test", password: ada.password });
+    await browser.open(authorise(pkce().challenge, { ...cli, prompt: "consent" }));
+    expect(await app.kept()).toContain(`"account":"${id}"`);
+    await app.staff(`/users/${id}`, { method: "DELETE" });
+    expect(await app.kept()).not.toContain(`"account":"${id}"`);
   });
 
   test("opens nothing for who reads the database: digests and sealed text", async () => {
