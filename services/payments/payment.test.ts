@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { decider } from "chassis/testing";
-import { dueCall } from "./calls.ts";
+import { dueCall, isSame } from "./calls.ts";
 import { evolve } from "./evolve.ts";
 import { type Command, decide, held, type PaymentEvent } from "./payment.ts";
 import type { Statement } from "./reconcile.ts";
@@ -242,6 +242,130 @@ describe("what the provider knows and we do not", () => {
     given(...paid, refunding(1, 30), refunding(2, 700))
       .when({ type: "refunded", at, number: 1, amount: 1_530 })
       .then(refunded(1, 1_530), refunded(2, 0));
+  });
+});
+
+describe("a provider with names of its own", () => {
+  const opened: PaymentEvent = { type: "opened", at, reference: "pi_1" };
+  const after = (...events: PaymentEvent[]) => events.reduce<Parameters<typeof decide>[0]>(evolve, undefined);
+
+  test("gives one before anything is asked for, once", () => {
+    given(authorising).when({ type: "opened", at, reference: "pi_1" }).then(opened);
+    given(authorising, opened).when({ type: "opened", at, reference: "pi_2" }).thenNothingHappened();
+    given(...paid)
+      .when({ type: "opened", at, reference: "pi_2" })
+      .thenNothingHappened();
+    given().when({ type: "opened", at, reference: "pi_2" }).thenNothingHappened();
+  });
+
+  test("is asked by it in every call that follows", () => {
+    const first = dueCall(after(authorising));
+    const named = dueCall(after(authorising, opened));
+    expect(first).toEqual({ ...named, reference: undefined } as typeof first);
+    expect(named).toMatchObject({ operation: "authorise", token: "tok_ok", reference: "pi_1" });
+    // Each is a step of its own, with a job of its own.
+    expect(isSame(first, named)).toBe(false);
+    expect(isSame(named, dueCall(after(authorising, opened, givenUp)))).toBe(true);
+    for (const events of [
+      [authorising, opened, authorised, capturing],
+      [authorising, opened, givenUp, authorised, { type: "voiding", at } as PaymentEvent],
+      [authorising, opened, authorised, capturing, captured, refunding(1, 30)],
+    ])
+      expect(dueCall(after(...events))).toMatchObject({ reference: "pi_1" });
+  });
+
+  test("hears that the order is given up", () => {
+    expect(dueCall(after(authorising))).not.toHaveProperty("givenUp");
+    expect(dueCall(after(authorising, opened, givenUp))).toMatchObject({ givenUp: true });
+  });
+
+  test("may say why it declines", () => {
+    const declined: PaymentEvent = { type: "declined", at, reason: "payment-declined", why: "expired_card" };
+    given(authorising, opened).when(declined).then(declined);
+    expect(after(authorising, opened, declined)?.history.at(-1)).toEqual({
+      at,
+      status: "declined",
+      reason: "payment-declined: expired_card",
+    });
+  });
+});
+
+describe("what others do at the provider", () => {
+  const statement = (over: Partial<Statement>): Command => ({
+    type: "reconcile",
+    at,
+    orderId,
+    method: "test",
+    statement: { total, state: "captured", refunds: [], ...over },
+  });
+  const byHand = (number: number, amount: number): PaymentEvent[] => {
+    const refund = { number, amount, reason: "given back at the provider" };
+    return [
+      { type: "refunding", at, refund },
+      { type: "refunded", at, refund },
+    ];
+  };
+
+  test("money that they give back is booked once, after our own refunds", () => {
+    given(...paid)
+      .when(statement({ refunded: 500 }))
+      .then(...byHand(1, 500));
+    given(...paid, ...byHand(1, 500))
+      .when(statement({ refunded: 500 }))
+      .thenNothingHappened();
+    given(...paid, ...byHand(1, 500))
+      .when(statement({ refunded: 530 }))
+      .then(...byHand(2, 30));
+    given(...paid)
+      .when(statement({ refunds: [{ number: 1, amount: 500 }], refunded: 530 }))
+      .then(refunding(1, 500), refunded(1, 500), ...byHand(2, 30));
+    // What did not arrive in the end is for a person to look at.
+    given(...paid, refunding(1, 500), refunded(1, 500))
+      .when(statement({ refunded: 0 }))
+      .thenNothingHappened();
+  });
+
+  test("money that they take for a payment that is over goes back", () => {
+    const found: PaymentEvent = { type: "found", at, orderId, total, method: "test", reference: "pi_1" };
+    const untold: PaymentEvent = { type: "captured", at, untold: true };
+    const declined: PaymentEvent = { type: "declined", at, reason: "timed-out" };
+    const voided: PaymentEvent[] = [authorised, { type: "voiding", at }, { type: "voided", at }];
+    for (const over of [[declined], voided]) {
+      given(authorising, ...over)
+        .when(statement({ reference: "pi_1" }))
+        .then(found, capturing, untold, refunding(1, 1_530));
+      given(authorising, ...over)
+        .when(statement({ reference: "pi_1", state: "voided" }))
+        .thenNothingHappened();
+    }
+  });
+
+  test("a dispute is noted with each of its states, once, and moves nothing", () => {
+    const dispute = { reference: "du_1", status: "needs_response", reason: "fraudulent", amount: 1_530 };
+    const disputed: PaymentEvent = { type: "disputed", at, dispute };
+    const lost = { type: "disputed", at, dispute: { ...dispute, status: "lost" } } satisfies PaymentEvent;
+    given(...paid)
+      .when(statement({ disputes: [dispute] }))
+      .then(disputed);
+    given(...paid, disputed)
+      .when(statement({ disputes: [dispute] }))
+      .thenNothingHappened();
+    given(...paid, disputed)
+      .when(statement({ disputes: [lost.dispute] }))
+      .then(lost);
+    const payment = [...paid, disputed, lost, refunding(1, 30), refunded(1, 30)].reduce<
+      Parameters<typeof decide>[0]
+    >(evolve, undefined);
+    expect(payment).toMatchObject({
+      status: "captured",
+      captured: 1_530,
+      refunded: 30,
+      disputes: [lost.dispute],
+    });
+    expect(payment?.history.map(({ reason }) => reason).filter(Boolean)).toEqual([
+      "dispute du_1 (fraudulent): needs_response",
+      "dispute du_1 (fraudulent): lost",
+    ]);
   });
 });
 
