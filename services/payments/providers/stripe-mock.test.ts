@@ -34,7 +34,9 @@ function provider(url: string) {
       seen.push({ request, status: answer.status, body: answer.ok ? "" : body });
       // Its intents are never paid: what follows a payment is to be asked for all the same.
       const paid =
-        init.method === "GET" ? body.replace(/"amount_received":\s*\d+/, '"amount_received": 99999999') : body;
+        init.method === "GET"
+          ? body.replace(/"amount_received":\s*\d+/, '"amount_received": 99999999')
+          : body;
       return new Response(paid, { status: answer.status, headers: answer.headers });
     }) as typeof fetch,
   });
