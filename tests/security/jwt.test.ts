@@ -35,8 +35,8 @@ async function open(name: string, env: Record<string, string> = {}) {
     async fetch(input, init) {
       const { pathname } = new URL(new Request(input, init).url);
       if (pathname.endsWith("/jwks")) return Response.json({ keys: [publicJwk] });
-      if (pathname === "/v1.0/secrets/secrets/fields") return Response.json({ fields: keyring });
-      if (pathname.startsWith("/v1.0/secrets/")) return Response.json({ partner: sharedKey });
+      const secret = /^\/v1\.0\/secrets\/secrets\/(.+)$/.exec(pathname)?.[1];
+      if (secret) return Response.json({ [secret]: secret === "partner" ? sharedKey : keyring });
       // The gateway's own counts, of requests that it refuses as well: nobody is reached by them.
       if (pathname.startsWith("/v1.0/state/")) return new Response(null, { status: 204 });
       reached.push(pathname);
