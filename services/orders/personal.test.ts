@@ -13,8 +13,8 @@ import type { Store } from "./store.ts";
 
 const staff = ["orders:manage"];
 const own = ["orders:read", "orders:write"];
-const canaries = ["canary.mail@example.com", "Canary Name", "Canary Street 1", "Canary City"];
-const [email = "", name = "", line1 = "", city = ""] = canaries;
+const canaries = ["canary.mail@example.com", "Canary Name", "Canary Street 1", "Canary City", "tok_canary"];
+const [email = "", name = "", line1 = "", city = "", token = ""] = canaries;
 const key = () => randomBytes(32).toString("base64url");
 const [k1, k2] = [key(), key()];
 const until = async (what: () => Promise<boolean>) => {
@@ -56,7 +56,7 @@ async function place(idempotencyKey: string, caller = "u_1"): Promise<{ id: stri
       lines: [{ sku: "A", quantity: 1 }],
       customer: { email, name },
       shippingAddress: { name, line1, city, country: "GB" },
-      payment: { method: "test", token: "tok_ok" },
+      payment: { method: "test", token },
     },
     scopes: own,
     caller,
@@ -116,6 +116,7 @@ test("rows that were not sealed are read as they are, found, and sealed in the b
   expect(await read(second)).toMatchObject({ ...shown, status: "reserved" });
   expect((await found(email)).toSorted()).toEqual([first, second].toSorted());
   expect(await place("key-1")).toMatchObject({ id: first, customer: shown.customer });
+  await shop.deliver(StockReserved, { orderId: first });
   const rows = await db.query<{ state: string; email: string }>(sql`select state, email from orders`);
   expect(canaries.filter((canary) => JSON.stringify(rows).includes(canary))).toEqual([]);
 });

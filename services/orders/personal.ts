@@ -44,7 +44,9 @@ export function personalKeeper(sealed: Sealed) {
       if (!("customer" in state)) return state;
       const { customer, shippingAddress, ...order } = state;
       const personal = JSON.stringify({ customer, shippingAddress });
-      return { ...order, personal, country: shippingAddress.country } as Order;
+      // The token was kept for ever; it is needed until payments has been asked.
+      const payment = order.status === "placed" ? order.payment : { method: order.payment.method };
+      return { ...order, payment, personal, country: shippingAddress.country } as Order;
     },
 
     /** The columns that hold an order, or tell where it is found. */

@@ -26,6 +26,7 @@ import { contactOf } from "./contact.ts";
 import { NewOrder, OrderList, OrderQuery, OrderStep, OrderView } from "./contracts.ts";
 import { cancel, type Order, place } from "./order.ts";
 import { taken } from "./payment-methods.ts";
+import { sealedToken } from "./payment-token.ts";
 import { isPlace, progress, view } from "./queries.ts";
 import type { Place, Store } from "./store.ts";
 
@@ -55,7 +56,7 @@ export const routes = router<Store>()
       const at = now();
       const facts = {
         id,
-        payment,
+        payment: sealedToken(payment, id, c.var.kit),
         personal: store.personal.seal(id, personal),
         country: shippingAddress.country,
         owner: c.var.caller.id,

@@ -8,6 +8,7 @@ export default service({
   store,
   routes,
   seals: (store) => store.sealedRows(),
+  shares: ["payment-tokens"],
   reactions,
   jobs,
   statuses: { "unknown-product": 422, "mixed-currencies": 422, "total-too-large": 422 },

@@ -4,8 +4,10 @@ import * as v from "valibot";
 import { type Call, dueCall } from "./calls.ts";
 import { OrderAborting, OrderReserved, Restored, ToReconcile } from "./contracts.ts";
 import { type Command, decide, type Outcome } from "./payment.ts";
+
 import { complete, providersOf } from "./providers/index.ts";
 import { ask, type Provider } from "./providers/provider.ts";
+import { withToken } from "./providers/token.ts";
 import { callJob, reconcileJob, type Store, toldJob } from "./store.ts";
 
 type Got = Received<Store>;
@@ -52,7 +54,7 @@ async function settle(orderId: string, kit: Kit<Store>): Promise<Change | undefi
   }
   const outcome: Outcome = provider
     ? ((await remembered(call, provider, store)) ??
-      (await ask(provider, call, integer(config, "PROVIDER_TIMEOUT_MS", 10_000))))
+      (await ask(provider, await withToken(call, kit), integer(config, "PROVIDER_TIMEOUT_MS", 10_000))))
     : { type: "declined", reason: "payment-declined", why: "method_not_available" };
   return on(orderId, { ...outcome, at: now() }, { store });
 }

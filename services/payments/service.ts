@@ -7,6 +7,7 @@ export default service({
   name: "payments",
   store,
   routes,
+  shares: ["payment-tokens"],
   reactions,
   jobs,
   checks,

@@ -169,8 +169,8 @@ export class Process {
       appId: this.app,
       fetch: (input, init) =>
         new Promise((resolve) => {
-          if (input === "http://sidecar/v1.0/secrets/secrets/fields")
-            return resolve(Response.json({ fields: keyring }));
+          const secret = /^http:\/\/sidecar\/v1\.0\/secrets\/secrets\/([\w-]+)$/.exec(input)?.[1];
+          if (secret !== undefined) return resolve(Response.json({ [secret]: keyring }));
           const topic = /^http:\/\/sidecar\/v1\.0\/publish\/bulk\/pubsub\/([\w-]+)$/.exec(input)?.[1];
           if (topic === undefined) throw new Error(`The simulator knows nothing of ${input}`);
           incarnation.step("before", `publishing to ${topic}`);

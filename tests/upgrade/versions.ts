@@ -68,8 +68,8 @@ export class World {
         const body = (await request.json()) as { event: CloudEvent<Record<string, unknown>> }[];
         for (const { event } of body) this.published.set(event.id, event);
       }
-      if (new URL(request.url).pathname === "/v1.0/secrets/secrets/fields")
-        return Response.json({ fields: keyring });
+      const secret = /^\/v1\.0\/secrets\/secrets\/([\w-]+)$/.exec(new URL(request.url).pathname)?.[1];
+      if (secret) return Response.json({ [secret]: keyring });
       return new Response(null, { status: 204 });
     },
   });

@@ -15,6 +15,8 @@ export interface Kit<S> {
   config: Config;
   /** Encrypts fields with the keys of the secret `fields`; for a service that says it `seals`. */
   sealed: Sealed;
+  /** As `sealed`, with keys that several services have: the keyring in a secret that the service says it `shares`. */
+  shared(secret: string): Sealed;
   /** The write that forgets the answers which somebody was given under an Idempotency-Key. */
   forgetAnswers(owner: string): Write;
   /** Milliseconds since the epoch. The only clock. */

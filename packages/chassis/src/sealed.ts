@@ -79,6 +79,8 @@ export interface SealedOptions {
   /** The keyring as the secret store has it: {@link readKeyring}. */
   load(): Promise<string>;
   log: Pick<Log, "error" | "info">;
+  /** Keys that are needed as well: they are there, and are read again, when these are. */
+  alongside?: Sealed[];
   /** {@link Sealed.writes}: true. */
   writes?: boolean;
   /**
@@ -104,6 +106,7 @@ export function createSealed({
   log,
   writes = true,
   usesOfDataKey = 2 ** 20,
+  alongside = [],
 }: SealedOptions): Sealed {
   let ring: { current: string; text: string; masters: Map<string, Master> } | undefined;
   let reading: Promise<void> | undefined;
@@ -171,9 +174,9 @@ export function createSealed({
       return ring !== undefined;
     },
     async ready() {
-      if (ring) return;
+      if (ring && alongside.every(({ there }) => there)) return;
       try {
-        await read();
+        await Promise.all([read(), ...alongside.map((each) => each.ready())]);
       } catch (error) {
         log.error({ err: error instanceof Error ? error.message : String(error) }, "there are no field keys");
         throw new Problem(503, {
@@ -184,9 +187,10 @@ export function createSealed({
       }
     },
     async refresh() {
-      await read().catch((error: unknown) => {
+      const own = read().catch((error: unknown) => {
         log.error({ err: error instanceof Error ? error.message : String(error) }, "the field keys stay");
       });
+      await Promise.all([own, ...alongside.map((each) => each.refresh())]);
     },
     seal(text, where, id) {
       const used = sealing();

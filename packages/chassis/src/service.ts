@@ -62,6 +62,11 @@ export interface Service<S> {
    * brought over when the keys change.
    */
   seals?: boolean | ((store: S) => SealedRows[]);
+  /**
+   * Secrets with keyrings that it has in common with other services, for what travels between them: `kit.shared`.
+   * Those of a service that `seals` are there when its own are; another has to wait until they are `ready`.
+   */
+  shares?: string[];
   /** What it measures of itself. */
   measures?: Measures<S>;
 }

@@ -72,8 +72,19 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
   const verify = parts.verify ?? verifier(issuersOf(config, sidecar), now);
 
   const closing = new AbortController();
-  const load = () => sidecar.secrets("secrets").get("fields");
-  const sealed = createSealed({ name: config.name, load, log, writes: config.env.SEAL_FIELDS !== "no" });
+  const load = (secret: string) => () => sidecar.secrets("secrets").get(secret);
+  const writes = config.env.SEAL_FIELDS !== "no";
+  // Bound to the secret's name, not the service's: what one has sealed the other opens.
+  const shared = new Map(
+    (definition.shares ?? []).map((name) => [name, createSealed({ name, load: load(name), log, writes })]),
+  );
+  const sealed = createSealed({
+    name: config.name,
+    load: load("fields"),
+    log,
+    writes,
+    alongside: [...shared.values()],
+  });
   const data = definition.store
     ? await openData(definition, { config, sidecar, log, now, metrics, sealed, db: parts.db })
     : undefined;
@@ -84,6 +95,11 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
     log,
     config,
     sealed,
+    shared(name) {
+      const keys = shared.get(name);
+      if (!keys) throw new Error(`${definition.name} does not say that it shares ${name}`);
+      return keys;
+    },
     forgetAnswers: (owner) => (data?.unit ?? noUnit).idempotency.forgetOwner(owner),
     now,
     id: parts.id ?? (() => randomBytes(16).toString("base64url")),

@@ -102,10 +102,16 @@ export interface Secrets {
   index?: string;
   /** Of identity, orders and notifications: seals what is to be mailed. */
   mail?: string;
+  /** Of orders and payments: the keys, as in `fields`, that seal the token by which a customer pays. */
+  "payment-tokens"?: string;
 }
 
 /** Which services have a secret that not every service has. It is the same for all of them. */
-const sharedSecrets = { index: ["identity"], mail: ["identity", "notifications", "orders"] };
+const sharedSecrets = {
+  "payment-tokens": ["orders", "payments"],
+  index: ["identity"],
+  mail: ["identity", "notifications", "orders"],
+};
 
 /** Where the secret store of a service reads. */
 export function secretsFile(home: Home, app: string): string {
@@ -123,10 +129,11 @@ export function secretsOf(home: Home, app: string): Secrets {
     "dapr-api-token": known["dapr-api-token"] ?? random(),
     "app-api-token": known["app-api-token"] ?? random(),
     key: known.key ?? random(),
-    fields: known.fields ?? JSON.stringify({ current: "k1", keys: { k1: random() } }),
+    fields: known.fields ?? keyring(),
   };
-  for (const name of ["index", "mail"] as const) {
-    if (sharedSecrets[name].includes(app)) secrets[name] = shared(home, name);
+  for (const name of ["payment-tokens", "index", "mail"] as const) {
+    if (sharedSecrets[name].includes(app))
+      secrets[name] = shared(home, name, name === "payment-tokens" ? keyring : random);
   }
   const text = `${JSON.stringify(secrets, null, 2)}\n`;
   if (!existsSync(path) || readFileSync(path, "utf8") !== text) writePrivate(path, text);
@@ -136,11 +143,13 @@ export function secretsOf(home: Home, app: string): Secrets {
 export const redisPassword = (home: Home): string => shared(home, "redis-password");
 
 /** A secret that several have, made when it is asked for the first time. */
-function shared(home: Home, name: string): string {
+function shared(home: Home, name: string, make = random): string {
   const path = join(home.secrets, name);
-  if (!existsSync(path)) writePrivate(path, random());
+  if (!existsSync(path)) writePrivate(path, make());
   return readFileSync(path, "utf8").trim();
 }
+
+const keyring = (): string => JSON.stringify({ current: "k1", keys: { k1: random() } });
 
 function random(): string {
   return randomBytes(32).toString("base64url");

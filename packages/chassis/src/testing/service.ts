@@ -83,8 +83,9 @@ export async function testService<S>(definition: Service<S>, options: TestOption
         events.push(...(Array.isArray(body) ? body.map((entry) => entry.event) : [body]));
         return new Response(null, { status: 204 });
       }
-      if (pathname === "/v1.0/secrets/secrets/fields")
-        return Response.json({ fields: options.fieldKeys?.() ?? ownKeys });
+      const keyring = /^\/v1\.0\/secrets\/secrets\/([\w-]+)$/.exec(pathname)?.[1] ?? "";
+      if (keyring === "fields") return Response.json({ fields: options.fieldKeys?.() ?? ownKeys });
+      if (definition.shares?.includes(keyring)) return Response.json({ [keyring]: ownKeys });
       if (pathname.startsWith("/v1.0/healthz")) return new Response(null, { status: 204 });
       const answered = await options.others?.(request);
       if (answered) return answered;
