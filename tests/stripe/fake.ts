@@ -1,40 +1,10 @@
 import { type Fields, fields, flat } from "./form.ts";
+import type { FakeStripe, Intent, Refund } from "./types.ts";
+
+export type { Call, Event, FakeStripe } from "./types.ts";
 
 // A Stripe with a memory, for tests: PaymentIntents captured by hand, refunds, disputes, events and idempotency keys, as
 // https://docs.stripe.com/api documents them. (stripe-mock checks what is sent to it, and remembers nothing.)
-
-export interface Intent {
-  id: string;
-  object: "payment_intent";
-  amount: number;
-  amount_capturable: number;
-  amount_received: number;
-  currency: string;
-  status: "requires_payment_method" | "requires_capture" | "succeeded" | "canceled";
-  metadata: Record<string, string>;
-  last_payment_error: { type: string; code: string; decline_code?: string } | null;
-  latest_charge: string | null;
-  created: number;
-}
-
-interface Refund {
-  id: string;
-  object: "refund";
-  payment_intent: string;
-  amount: number;
-  currency: string;
-  status: string;
-  metadata: Record<string, string>;
-  created: number;
-}
-
-export interface Event {
-  id: string;
-  object: "event";
-  type: string;
-  created: number;
-  data: { object: Record<string, unknown> };
-}
 
 /** How a payment method is answered; one that is not here does not exist. */
 const methods: Record<string, string> = {
@@ -60,32 +30,6 @@ class Refused extends Error {
 
 const invalid = (code: string, more: Record<string, unknown> = {}): Refused =>
   new Refused(400, { type: "invalid_request_error", code, message: code, ...more });
-
-export interface Call {
-  method: string;
-  path: string;
-  key: string | null;
-}
-
-export interface FakeStripe {
-  /** Answers a request; what `interfere` throws is a connection that breaks. */
-  fetch(request: Request): Promise<Response>;
-  /** Called before a request is carried out, and after; its answer is given in the place of Stripe's. */
-  interfere?: (when: "before" | "after", call: Call) => Response | undefined | Promise<Response | undefined>;
-  /** Milliseconds since the epoch. */
-  now(): number;
-  /** Moves its clock. */
-  later(ms: number): void;
-  readonly calls: Call[];
-  readonly events: Event[];
-  intents(orderId?: string): (Intent & { refunded: number })[];
-  /** Gives money back as somebody does on Stripe's own pages. */
-  refundByHand(orderId: string, amount: number): void;
-  /** A customer's bank asks for the money back, or goes on with that. */
-  dispute(orderId: string, status: string): void;
-  /** The holder's bank lets go of what is held for too long. */
-  expire(orderId: string): void;
-}
 
 export function fakeStripe({ apiKey = "sk_test_souk" } = {}): FakeStripe {
   const intents = new Map<string, Intent>();
