@@ -1,4 +1,4 @@
-import { allow, open, Problem, problems, router, says, transact } from "chassis";
+import { allow, cacheable, open, Problem, problems, router, says, transact } from "chassis";
 import { userOf } from "../accounts.ts";
 import { Introspection, KeyList, KeyRotation, TokenQuestion, TokenRefusal, UserInfo } from "../contracts.ts";
 import type { Store } from "../store.ts";
