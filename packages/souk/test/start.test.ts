@@ -65,6 +65,8 @@ test("npm start: open with demo products, and Ctrl-C closes it", async () => {
   expect(said).toContain("put 25 demo products into the empty shop");
   expect(said).toMatch(/gateway +ready +\d+ +\d+ +\d+ ms/);
   expect(said).toContain(`${url}/.well-known/openid-configuration`);
+  const mail = /Mail +(http:\/\/localhost:\d+)/.exec(said)?.[1] ?? "";
+  expect(await (await fetch(mail)).text()).toContain("There is none yet.");
 
   const { items } = (await (await fetch(`${url}/api/products?limit=100`)).json()) as { items: unknown[] };
   expect(items.length).toBe(25);
@@ -134,7 +136,7 @@ test("a start that cannot be says why, and fails", async () => {
   expect((await souk("up", "--port", "eighty")).err).toContain("port number");
 }, 60_000);
 
-test("infra: Redis and Sentry alone, and a file that says what to export", async () => {
+test("infra: Redis, Sentry and the mail catcher alone, and a file that says what to export", async () => {
   const { dir, spawn } = await place();
   const infra = spawn("souk.mjs", "infra");
   const said = await saying(infra.stderr, "Ctrl-C stops");
@@ -148,6 +150,8 @@ test("infra: Redis and Sentry alone, and a file that says what to export", async
     "SOUK_REDIS",
     "SOUK_SECRETS",
     "SOUK_NAMES",
+    "SOUK_SMTP_HOST",
+    "SOUK_SMTP_PORT",
   ]) {
     expect(text).toContain(`export ${name}='`);
   }
