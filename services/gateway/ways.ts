@@ -69,6 +69,7 @@ export const ways: Way[] = [
 
   { path: "/api/keys", service: "identity", methods: ["GET"] },
   { path: "/api/keys/rotate", service: "identity", methods: ["POST"], changes: () => [ofIdentity] },
+  { path: "/api/keys/:kid", service: "identity", methods: ["DELETE"], changes: () => [ofIdentity] },
   { path: "/api/users", service: "identity", methods: ["GET", "POST"] },
   { path: "/api/users/verify-email", service: "identity", methods: ["POST"] },
   { path: "/api/users/forgot-password", service: "identity", methods: ["POST"] },

@@ -1,4 +1,4 @@
-import { allow, cacheable, open, Problem, problems, router, says, transact } from "chassis";
+import { allow, cacheable, notFound, open, Problem, problems, router, says, transact } from "chassis";
 import { userOf } from "../accounts.ts";
 import { Introspection, KeyList, KeyRotation, TokenQuestion, TokenRefusal, UserInfo } from "../contracts.ts";
 import type { Store } from "../store.ts";
@@ -93,6 +93,24 @@ export const endpoints = router<Store>()
         "cache-control": "no-store",
         location: "/api/keys",
       });
+    },
+  )
+  .delete(
+    "/keys/:kid",
+    says("Withdraw a key that others may have: what it signed holds no longer", {
+      204: null,
+      ...problems(403, 404, 503),
+    }),
+    allow("ops", "users:manage"),
+    async (c) => {
+      const { keys } = issuerOf(c.var.kit);
+      const answer = await transact(c, async () => {
+        const change = await keys.withdraw(c.req.param("kid"));
+        if (!change) throw notFound("A key with this id");
+        return { change, status: 204 };
+      });
+      keys.forget();
+      return answer;
     },
   );
 

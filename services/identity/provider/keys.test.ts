@@ -98,6 +98,20 @@ describe("keys", () => {
     expect(await kid()).not.toBe(before);
   });
 
+  test("that others may have are withdrawn at once: the next one signs, and what they signed is not checked any more", async () => {
+    const stolen = String(await kid());
+    const withdraw = () => app.request(`/keys/${stolen}`, { method: "DELETE", scopes: ["ops"] });
+    expect((await withdraw()).status).toBe(204);
+    expect(await published()).not.toContain(stolen);
+    expect(await published()).toContain(String(await kid()));
+    expect(await kid()).not.toBe(stolen);
+    expect((await withdraw()).status).toBe(404);
+    const items = (
+      (await (await app.request("/keys", { scopes: ["ops"] })).json()) as { items: { state: string }[] }
+    ).items;
+    expect(items.filter(({ state }) => state === "next")).toHaveLength(1);
+  });
+
   test("are seen and rotated by operators alone", async () => {
     expect((await app.request("/keys")).status).toBe(401);
     expect((await app.request("/keys", { scopes: ["orders:manage"] })).status).toBe(403);

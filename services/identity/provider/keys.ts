@@ -26,6 +26,12 @@ export interface Keys {
    * @returns what to commit: nothing where a rotation is under way already; and the moment (ms)
    */
   rotate(): Promise<{ change: Change; at: number }>;
+  /**
+   * Takes a key out of use at once, because somebody else may have it: what it signed holds no longer. If it is the one
+   * that signs, the next takes over, however short a time it has been published for.
+   * @returns what to commit; nothing where there is no such key
+   */
+  withdraw(kid: string): Promise<Change | undefined>;
   /** Looks into the database again at the next call. */
   forget(): void;
 }
@@ -92,6 +98,13 @@ export function createKeys({ store, commit, config, now, id, secret }: KeyRoom):
     return found;
   }
 
+  /** A key that is only published, for the day after the next rotation. */
+  async function following(): Promise<SealedKey> {
+    const generation = Math.max(...(await store.signingKeys()).map((key) => key.generation)) + 1;
+    const fresh = { generation, signsFrom: null, createdAt: now(), kid: id(), algorithm };
+    return sealedKey(fresh, sealOf(await secret()));
+  }
+
   return {
     ring,
     async rotate() {
@@ -100,19 +113,31 @@ export function createKeys({ store, commit, config, now, id, secret }: KeyRoom):
       const at = rotation(current, now(), lead);
       const { next } = current;
       if (at === undefined || !next) return { change: {}, at: next?.signsFrom ?? now() };
-      const all = await store.signingKeys();
-      const generation = Math.max(...all.map((key) => key.generation)) + 1;
-      const key = { generation, signsFrom: null, createdAt: now(), kid: id(), algorithm };
       const stale = current.withdrawn.filter(({ createdAt }) => createdAt < now() - forgottenMs);
       return {
         at,
         change: {
           writes: [
             store.signFrom({ ...next, sealed: "" }, at),
-            store.addSigningKey(await sealedKey(key, sealOf(await secret()))),
+            store.addSigningKey(await following()),
             ...stale.map((old) => store.dropSigningKey({ ...old, sealed: "" })),
           ],
         },
+      };
+    },
+    async withdraw(kid) {
+      last = undefined;
+      const { signing, next, published, withdrawn } = await ring();
+      const key = [...published, ...withdrawn].find(({ jwk }) => jwk.kid === kid);
+      if (!key) return undefined;
+      const takesOver = key === signing ? next : undefined;
+      const left = published.filter((one) => one !== key && one !== takesOver && startsLater(one, now()));
+      return {
+        writes: [
+          store.dropSigningKey({ ...key, sealed: "" }),
+          ...(takesOver ? [store.signFromNowOn({ ...takesOver, sealed: "" }, now())] : []),
+          ...(left.length > 0 ? [] : [store.addSigningKey(await following())]),
+        ],
       };
     },
     forget() {
@@ -120,6 +145,8 @@ export function createKeys({ store, commit, config, now, id, secret }: KeyRoom):
     },
   };
 }
+
+const startsLater = ({ signsFrom }: Key, now: number): boolean => signsFrom === null || signsFrom > now;
 
 function ignoreConflict(error: unknown): void {
   if (!(error instanceof Conflict)) throw error;

@@ -80,6 +80,9 @@ export const providerStore = (db: Db, t: ReturnType<typeof providerTables>) => (
   /** A Conflict when another has said so meanwhile. */
   signFrom: ({ generation }: SealedKey, signsFrom: number): Write =>
     update(t.signingKeys, { signsFrom }, { generation, signsFrom: null }, { rows: 1 }),
+  /** Whatever was settled about it before. */
+  signFromNowOn: ({ generation }: SealedKey, signsFrom: number): Write =>
+    update(t.signingKeys, { signsFrom }, { generation }, { rows: 1 }),
   dropSigningKey: ({ generation }: SealedKey): Write => remove(t.signingKeys, { generation }),
 
   kept: (kind: string, id: string): Promise<Kept | undefined> => db.find(t.kept, { kind, id }),

@@ -24,9 +24,11 @@ const meanings: Record<Key["state"], string> = {
   withdrawn: "no longer published",
 };
 
-/** Registers `keys`: list, rotate. */
+/** Registers `keys`: list, rotate, withdraw. */
 export function keysCommand(program: Command, context: Context): void {
-  const keys = program.command("keys").description("the keys that tokens are signed with: list, rotate");
+  const keys = program
+    .command("keys")
+    .description("the keys that tokens are signed with: list, rotate, withdraw");
   const sub = (name: string, description: string, isDefault = false): Command =>
     keys
       .command(name, { isDefault })
@@ -56,6 +58,15 @@ export function keysCommand(program: Command, context: Context): void {
           : green("The next key signs from now on."),
       ].join("\n"),
     );
+  });
+  sub(
+    "withdraw <kid>",
+    "take a key out of use at once, since others may have it: what it signed holds no longer",
+  ).action(async (kid: string, options: Options) => {
+    const api = await open(options);
+    await api.call(`/api/keys/${encodeURIComponent(kid)}`, { method: "DELETE" });
+    const { body } = await api.call<{ items: Key[] }>("/api/keys");
+    print(options, body, () => `${rows(body.items)}\n\n${green(`${kid} is withdrawn`)}`);
   });
 }
 
