@@ -78,7 +78,7 @@ export const TokenRefusal = v.object({ error: v.string(), error_description: v.o
 
 /** RFC 7009, section 2.1; RFC 7662, section 2.1. */
 export const TokenQuestion = v.object({
-  token: v.string(),
+  token: v.pipe(v.string(), v.minLength(1)),
   token_type_hint: v.optional(v.string()),
   ...ofClient,
 });

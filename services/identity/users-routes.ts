@@ -152,10 +152,9 @@ export const userRoutes = router<Store>()
         store.links(user.id),
         store.tally(accountKey(user.emailKey)),
       ]);
-      return c.json(exported(user, { links, failures: times, at: now() }), 200, {
-        "cache-control": "no-store",
-        "content-disposition": 'attachment; filename="account.json"',
-      });
+      const answer = cacheable(c, exported(user, { links, failures: times, at: now() }), "no-store");
+      answer.headers.set("content-disposition", 'attachment; filename="account.json"');
+      return answer;
     },
   )
   .post(

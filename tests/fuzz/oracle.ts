@@ -146,8 +146,9 @@ function promisedHeaders(
 }
 
 /** What only operators see is neither cached nor changed under a condition. */
+/** What operators do with the machinery: dead letters and signing keys are no resources of the shop. */
 const isOps = (operation: Operation | undefined): boolean =>
-  operation?.path.startsWith("/dead-letters") === true;
+  /^\/(dead-letters|keys)(\/|$)/.test(operation?.path ?? "");
 
 const machinery =
   /\bat [^ ]+ \(|\.(ts|mjs|js):\d+|node_modules|SQLITE_|SQLite|drizzle|\/root\/|\/tmp\/|(Type|Range|Syntax|Reference)Error|ECONN|\bbun:|\[object |127\.0\.0\.1|dapr-api-token|ERR_[A-Z]{3}|select .+ from /;

@@ -36,6 +36,7 @@ const scopes = [
   "catalog:write",
   "inventory:write",
   "payments:manage",
+  "users:manage",
   "ops",
 ];
 
@@ -44,14 +45,18 @@ export function honest(operation: Operation, hints: Hints): fc.Arbitrary<Ask> {
   return draft(operation, hints).map((made) => finished(tidy(made), "valid"));
 }
 
+const fields = (value: unknown): Record<string, unknown> => value as Record<string, unknown>;
+
 /** What a schema cannot say: a resource keeps the name that its path has, an order has lines or a cart. */
 function tidy(made: Draft): Draft {
   if (made.media === form) {
     const own = { client_id: "{{clientid:0}}", client_secret: "{{clientsecret:0}}", scope: "orders:read" };
-    return { ...made, as: "guest", value: { ...(made.value as object), ...own } };
+    // A client shows who it is in one way, and asks for what is here.
+    const { client_assertion: _, client_assertion_type: __, resource: ___, ...rest } = fields(made.value);
+    return { ...made, as: "guest", value: { ...rest, ...own } };
   }
   if (typeof made.value !== "object" || made.value === null || Array.isArray(made.value)) return made;
-  const { sku, cartId, ...rest } = made.value as Record<string, unknown>;
+  const { sku, cartId, ...rest } = fields(made.value);
   const named = sku === undefined || made.method === "PUT" ? {} : { sku };
   const cart = made.path === "/orders" && rest.lines === undefined ? { cartId: cartId ?? "c" } : {};
   return { ...made, value: { ...rest, ...named, ...cart } };

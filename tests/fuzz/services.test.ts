@@ -14,4 +14,4 @@ test.each(
 )("%s keeps its word whatever comes (seed %i)", async (service, seed) => {
   const failures = await fuzzService(service, { cases: 300, seed });
   expect(failures.map((failure) => told(failure, `--service ${service}`)).join("\n")).toBe("");
-});
+}, 60_000);
