@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import {
   allow,
   body,
@@ -7,9 +7,7 @@ import {
   idempotent,
   type Kit,
   notFound,
-  open,
   owned,
-  Problem,
   page,
   problems,
   query,
@@ -27,7 +25,6 @@ import {
   DeliveryView,
   Listing,
   NewWebhook,
-  Unsubscribing,
   WebhookList,
   WebhookPatch,
   WebhookView,
@@ -35,14 +32,12 @@ import {
 import { refusalOf } from "./outside/addresses.ts";
 import { rulesOf } from "./outside/delivering.ts";
 import { secretOf } from "./outside/signature.ts";
-import { digestIn } from "./outside/unsubscribing.ts";
-import { type Shows, style, unsubscribePage } from "./page.ts";
+import { unsubscribing } from "./outside/unsubscribe-routes.ts";
 import { deliveryView, webhookView } from "./queries.ts";
 import { type Place, type Store, secretPlace } from "./store.ts";
 import { again, type Delivery, refusedEvents, rotated, type Webhook } from "./webhook.ts";
-import { languageOf } from "./words.ts";
 
-const private_ = "private, no-cache";
+const unshared = "private, no-cache";
 /** So many webhooks an owner. */
 const most = 50;
 const scopes = ["orders:manage", "payments:manage"];
@@ -105,7 +100,7 @@ export const routes = router<Store>()
       return cacheable(
         c,
         page(rows, limit, placeOf, (row) => webhookView(row, now())),
-        private_,
+        unshared,
       );
     },
   )
@@ -116,7 +111,7 @@ export const routes = router<Store>()
     async (c) => {
       const { now, store } = c.var.kit;
       const webhook = await theirs(store, c.req.param("id"), c.var.reach);
-      return cacheable(c, webhookView(webhook, now()), private_, etag(webhook.version));
+      return cacheable(c, webhookView(webhook, now()), unshared, etag(webhook.version));
     },
   )
   .patch(
@@ -207,7 +202,7 @@ export const routes = router<Store>()
       const { limit, after } = readWindow(paging, isPlace);
       const { id } = await theirs(store, c.req.param("id"), c.var.reach);
       const rows = await store.deliveries(id, { status, after, limit: limit + 1 });
-      return cacheable(c, page(rows, limit, placeOf, deliveryView), private_);
+      return cacheable(c, page(rows, limit, placeOf, deliveryView), unshared);
     },
   )
   .post(
@@ -232,37 +227,7 @@ export const routes = router<Store>()
       });
     },
   )
-  .get(
-    "/unsubscribe",
-    says("The page behind a mail's link: asks, and changes nothing", { 200: null, ...problems(404, 503) }),
-    open("the link is signed, and comes with a mail to the address it is about"),
-    async (c) => {
-      await linked(c.var.kit, c.req.query("token"));
-      return shown(c.req.header("accept-language"), "ask");
-    },
-  )
-  .post(
-    "/unsubscribe",
-    says(
-      "Unsubscribe with one click (RFC 8058), or by the page's form; or subscribe again",
-      { 200: null, ...problems(404, 503) },
-      { "application/x-www-form-urlencoded": Unsubscribing },
-    ),
-    open("the link is signed, and comes with a mail to the address it is about"),
-    async (c) => {
-      const { kit, unit, trace } = c.var;
-      const language = c.req.header("accept-language");
-      const digest = await linked(kit, c.req.query("token"));
-      const form = await c.req.parseBody().catch(() => ({}) as Record<string, unknown>);
-      const back = form.again === "yes";
-      const { now, store } = kit;
-      await unit.commit(
-        { writes: [back ? store.subscribe(digest) : store.unsubscribe(digest, now())] },
-        trace,
-      );
-      return shown(language, back ? "again" : "done");
-    },
-  );
+  .route("/", unsubscribing);
 
 const newSecret = (): string => secretOf(randomBytes(32));
 
@@ -287,39 +252,6 @@ async function theirs(store: Store, id: string, reach: Reach): Promise<Webhook> 
   if (webhook && reach !== "all" && webhook.owner === reach.owner) return webhook;
   throw notFound("A webhook of yours with this id");
 }
-
-/** @throws {Problem} 404 for a link that was not made here, 503 while that cannot be told */
-async function linked(kit: Kit<Store>, token = ""): Promise<string> {
-  const digest = await digestIn(kit, token).catch((error: unknown) => {
-    kit.log.error({ err: String(error) }, "a link cannot be checked");
-    throw new Problem(503, {
-      code: "secrets-unavailable",
-      detail: "The secret store cannot be read right now",
-      headers: { "retry-after": "2" },
-    });
-  });
-  if (digest === undefined) throw notFound("This link");
-  return digest;
-}
-
-const policy = [
-  "default-src 'none'",
-  `style-src 'sha256-${createHash("sha256").update(style).digest("base64")}'`,
-  "base-uri 'none'",
-  "form-action 'self'",
-  "frame-ancestors 'none'",
-].join("; ");
-
-const shown = (language: string | undefined, shows: Shows): Response =>
-  new Response(unsubscribePage(languageOf(language), shows), {
-    headers: {
-      "content-type": "text/html; charset=utf-8",
-      "content-security-policy": policy,
-      // The address of the page is a secret of its reader.
-      "referrer-policy": "no-referrer",
-      "cache-control": "no-store",
-    },
-  });
 
 const placeOf = ({ createdAt, id }: Webhook | Delivery): Place => ({ at: createdAt, id });
 const isPlace = (value: unknown): value is Place =>
