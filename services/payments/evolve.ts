@@ -91,7 +91,7 @@ export function evolve(payment: Payment | undefined, event: PaymentEvent): Payme
   }
 }
 
-/** A dispute changes nothing of what is held: what is held back for it is between the provider and the shop. */
+/** A dispute by itself moves nothing; what a bank takes back is in what the provider says has gone back. */
 function disputed<P extends Payment>(payment: P, at: number, dispute: Dispute): P {
   const { reference, status, reason, amount } = dispute;
   const entry: Entry = {

@@ -25,6 +25,8 @@ type Step =
   | { refund: number }
   | { byHand: number }
   | "expires"
+  /** The customer's bank: it asks, and decides for one of them. */
+  | { dispute: "needs_response" | "won" | "lost" }
   /** A webhook has come. */
   | "told"
   /** Stripe forgets idempotency keys. */
@@ -44,6 +46,12 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   { weight: 2, arbitrary: fc.record({ refund: fc.integer({ min: 1, max: 1_000 }) }) },
   { weight: 1, arbitrary: fc.record({ byHand: fc.integer({ min: 1, max: 1_000 }) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      dispute: fc.constantFrom("needs_response" as const, "won" as const, "lost" as const),
+    }),
+  },
   { weight: 1, arbitrary: fc.constantFrom<Step>("expires", "told", "a day passes", "backup", "restore") },
 );
 const begin: Step[] = ["reserved", "call", "call", "call"];
@@ -113,6 +121,9 @@ async function run(token: string, steps: Step[]) {
     }
   }
 
+  const left = () =>
+    fake.intents().reduce((all, one) => all + one.amount_received - one.refunded - one.lost, 0);
+
   async function follow(what: Step): Promise<void> {
     at++;
     if (what === "reserved") commit({ type: "authorise", at, orderId, total, method: "stripe", token });
@@ -126,9 +137,11 @@ async function run(token: string, steps: Step[]) {
       if (fake.intents().some(({ status }) => status === "requires_capture")) fake.expire(orderId);
     } else if ("lost" in what) await call(what.lost);
     else if ("refund" in what) commit({ type: "refund", at, amount: { ...total, amount: what.refund } });
-    else {
-      const left = fake.intents().reduce((all, one) => all + one.amount_received - one.refunded, 0);
-      if (left > 0) fake.refundByHand(orderId, Math.min(left, what.byHand));
+    else if ("dispute" in what) {
+      if (left() > 0) fake.dispute(orderId, what.dispute);
+    } else {
+      const open = fake.intents().some(({ disputed = "won" }) => disputed !== "won");
+      if (left() > 0 && !open) fake.refundByHand(orderId, Math.min(left(), what.byHand));
     }
     // Never more than once, at any moment.
     const charged = fake
@@ -138,6 +151,8 @@ async function run(token: string, steps: Step[]) {
   }
 
   for (const what of steps) await follow(what);
+  // In the end the bank decides.
+  if (fake.intents().some(({ disputed }) => disputed === "needs_response")) await follow({ dispute: "lost" });
   const asked = payment !== undefined;
   for (let round = 0; round < 3; round++) {
     for (let calls = 0; dueCall(payment); calls++) {
@@ -161,7 +176,7 @@ test("a customer is charged once, and the books agree with Stripe in the end", a
       const sum = (of: (intent: (typeof intents)[number]) => number) =>
         intents.reduce((all, one) => all + of(one), 0);
       const taken = sum((one) => one.amount_received);
-      const given = sum((one) => one.refunded);
+      const given = sum((one) => one.refunded + one.lost);
       const holds = sum((one) => one.amount_capturable) + taken - given;
       expect(taken).toBeLessThanOrEqual(total.amount);
       expect(payment?.captured ?? 0).toBe(taken);

@@ -235,18 +235,22 @@ describe("a webhook", () => {
     expect(fake.intents()).toMatchObject([{ refunded: 1_530 }]);
   });
 
-  test("is about a dispute: each of its states shows in the payment, once", async () => {
+  test("is about a dispute: each of its states shows, once, and what the bank takes back is booked", async () => {
     fake.dispute("o-1", "needs_response");
     for (let time = 0; time < 2; time++) await hook({ ...last("charge.dispute.created"), id: `evt_${time}` });
     await quiet();
+    expect(await read("o-1")).toMatchObject({ status: "captured", refunded: gbp(0) });
     fake.dispute("o-1", "lost");
     await hook(last("charge.dispute.updated"));
     await quiet();
     const payment = await read("o-1");
     expect(payment).toMatchObject({
-      status: "captured",
+      status: "refunded",
+      refunded: total,
       disputes: [{ status: "lost", reason: "fraudulent", amount: total }],
     });
+    expect(await ledger()).toMatchObject({ balanced: true, accounts: [{ debit: 1_530, credit: 1_530 }, {}] });
+    expect(fake.intents()).toMatchObject([{ refunded: 0 }]);
     const steps = payment?.history.flatMap(({ reason }) => (reason?.startsWith("dispute") ? reason : []));
     expect(steps).toEqual([
       expect.stringMatching(/^dispute du_\w+ \(fraudulent\): needs_response$/),

@@ -1,5 +1,5 @@
 import { type Fields, fields, flat } from "./form.ts";
-import type { FakeStripe, Intent, Refund } from "./types.ts";
+import type { Dispute, FakeStripe, Intent, Refund } from "./types.ts";
 
 export type { Call, Event, FakeStripe } from "./types.ts";
 
@@ -34,7 +34,7 @@ const invalid = (code: string, more: Record<string, unknown> = {}): Refused =>
 export function fakeStripe({ apiKey = "sk_test_souk" } = {}): FakeStripe {
   const intents = new Map<string, Intent>();
   const refunds = new Map<string, Refund>();
-  const disputes = new Map<string, Record<string, unknown> & { payment_intent: string }>();
+  const disputes = new Map<string, Dispute>();
   const answers = new Map<string, { request: string; at: number; status: number; body: string }>();
   const underWay = new Set<string>();
   let skew = 0;
@@ -49,6 +49,7 @@ export function fakeStripe({ apiKey = "sk_test_souk" } = {}): FakeStripe {
     fake.events.push({ id: id("evt"), object: "event", type, created: seconds(), data });
   };
   const refundsOf = (intent: string) => [...refunds.values()].filter((one) => one.payment_intent === intent);
+  const disputeOf = (intent: string) => [...disputes.values()].find((one) => one.payment_intent === intent);
   const sum = (all: Refund[]) =>
     all.filter(({ status }) => status === "succeeded").reduce((total, { amount }) => total + amount, 0);
   const chargeOf = (intent: Intent) => ({
@@ -57,7 +58,7 @@ export function fakeStripe({ apiKey = "sk_test_souk" } = {}): FakeStripe {
     payment_intent: intent.id,
     metadata: intent.metadata,
     amount_refunded: sum(refundsOf(intent.id)),
-    disputed: [...disputes.values()].some((one) => one.payment_intent === intent.id),
+    disputed: disputeOf(intent.id) !== undefined,
   });
   const found = (name: string): Intent => {
     const intent = intents.get(name);
@@ -143,6 +144,7 @@ export function fakeStripe({ apiKey = "sk_test_souk" } = {}): FakeStripe {
   function refund({ payment_intent: of, amount: asked, metadata = {} }: Fields): Refund {
     const intent = found(String(of));
     must(intent, "succeeded");
+    if (!["won", undefined].includes(disputeOf(intent.id)?.status)) throw invalid("charge_disputed");
     const left = intent.amount_received - sum(refundsOf(intent.id));
     if (left === 0) throw invalid("charge_already_refunded");
     const amount = Number(asked ?? left);
@@ -195,7 +197,7 @@ export function fakeStripe({ apiKey = "sk_test_souk" } = {}): FakeStripe {
         return page(refundsOf(String(asked.payment_intent)), asked);
       case "GET disputes":
         return page(
-          [...disputes.values()].filter((one) => one.payment_intent === asked.payment_intent) as never[],
+          [...disputes.values()].filter((one) => one.payment_intent === asked.payment_intent),
           asked,
         );
       case "GET events": {
@@ -263,14 +265,25 @@ export function fakeStripe({ apiKey = "sk_test_souk" } = {}): FakeStripe {
     intents: (orderId) =>
       [...intents.values()]
         .filter((one) => orderId === undefined || one.metadata.orderId === orderId)
-        .map((one) => ({ ...one, refunded: sum(refundsOf(one.id)) })),
+        .map((one) => {
+          const { status: disputed, amount = 0 } = disputeOf(one.id) ?? {};
+          return {
+            ...one,
+            refunded: sum(refundsOf(one.id)),
+            disputed,
+            lost: disputed === "lost" ? amount : 0,
+          };
+        }),
     refundByHand: (orderId, amount) =>
       void refund({ payment_intent: of(orderId).id, amount: String(amount) }),
     dispute(orderId, status) {
-      const { id: payment_intent, amount, currency, latest_charge: charge } = of(orderId);
-      const known = [...disputes.values()].find((one) => one.payment_intent === payment_intent);
-      const name = String(known?.id ?? id("du"));
-      const dispute = {
+      const { id: payment_intent, amount_received: all, currency, latest_charge: charge } = of(orderId);
+      const known = disputeOf(payment_intent);
+      // What is decided stays so.
+      if (known && ["won", "lost"].includes(known.status)) return;
+      const name = known?.id ?? id("du");
+      const amount = known?.amount ?? all - sum(refundsOf(payment_intent));
+      const dispute: Dispute = {
         ...{ id: name, object: "dispute", payment_intent, charge, amount, currency },
         ...{ reason: "fraudulent", status, created: seconds(), metadata: {} },
       };

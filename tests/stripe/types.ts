@@ -25,6 +25,19 @@ export interface Refund {
   created: number;
 }
 
+export interface Dispute {
+  id: string;
+  object: "dispute";
+  payment_intent: string;
+  charge: string | null;
+  amount: number;
+  currency: string;
+  reason: string;
+  status: string;
+  created: number;
+  metadata: Record<string, string>;
+}
+
 export interface Event {
   id: string;
   object: "event";
@@ -50,7 +63,8 @@ export interface FakeStripe {
   later(ms: number): void;
   readonly calls: Call[];
   readonly events: Event[];
-  intents(orderId?: string): (Intent & { refunded: number })[];
+  /** `lost`: what banks have taken back. */
+  intents(orderId?: string): (Intent & { refunded: number; lost: number; disputed: string | undefined })[];
   /** Gives money back as somebody does on Stripe's own pages. */
   refundByHand(orderId: string, amount: number): void;
   /** A customer's bank asks for the money back, or goes on with that. */

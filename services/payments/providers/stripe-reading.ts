@@ -1,5 +1,5 @@
 import type Stripe from "stripe";
-import type { Dispute } from "../payment.ts";
+import type { Dispute, Money } from "../payment.ts";
 import type { Statement } from "../reconcile.ts";
 import { fromStripe } from "./stripe-money.ts";
 
@@ -34,6 +34,15 @@ export async function disputesOf(stripe: Stripe, reference: string): Promise<Dis
     amount: fromStripe(amount, currency).amount,
   }));
 }
+
+/** A bank has not decided yet: what it asks about cannot be refunded meanwhile. */
+export const isOpen = ({ status }: Dispute): boolean => /^(needs_response|under_review)$/.test(status);
+
+/** What banks have taken back for their customers. */
+export const lost = (disputes: Dispute[], currency: string): Money => ({
+  amount: disputes.reduce((all, { status, amount }) => (status === "lost" ? all + amount : all), 0),
+  currency: currency.toUpperCase(),
+});
 
 /** The payment that an object is, or belongs to. */
 export function subject(object: unknown): {

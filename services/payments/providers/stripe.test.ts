@@ -274,6 +274,26 @@ describe("what others do on Stripe's own pages", () => {
     expect(held()).toBe(0);
   });
 
+  test("what a bank disputes is not refunded; what it has taken back is not given back twice", async () => {
+    await capture();
+    await refund(1, 530);
+    fake.dispute("o-1", "under_review");
+    await expect(refund(2, 1_000)).rejects.toThrow("has not decided yet");
+    expect(await provider.statement("o-1", reference)).toMatchObject({ refunded: 530 });
+    fake.dispute("o-1", "lost");
+    expect(await refund(2, 1_000)).toBe(1_000);
+    expect(await provider.statement("o-1", reference)).toMatchObject({ refunded: 1_530 });
+    expect(fake.intents("o-1")).toMatchObject([{ refunded: 530, lost: 1_000 }]);
+  });
+
+  test("what a bank has decided for the shop can be refunded", async () => {
+    await capture();
+    fake.dispute("o-1", "needs_response");
+    fake.dispute("o-1", "won");
+    expect(await refund(1, 1_000)).toBe(1_000);
+    expect(held()).toBe(530);
+  });
+
   test("a dispute is in the statement", async () => {
     await capture();
     fake.dispute("o-1", "needs_response");

@@ -1,9 +1,9 @@
 import type Stripe from "stripe";
-import type { Money } from "../payment.ts";
+import type { Dispute, Money } from "../payment.ts";
 import type { Provider } from "./provider.ts";
 import { declineOf, explained, isOutOfStep, refusalOf, wordFor } from "./stripe-errors.ts";
 import { fromStripe, toStripe, Unpayable } from "./stripe-money.ts";
-import { disputesOf, stands, stateOf, subject, sum } from "./stripe-reading.ts";
+import { disputesOf, isOpen, lost, stands, stateOf, subject, sum } from "./stripe-reading.ts";
 
 type Intent = Stripe.PaymentIntent;
 
@@ -35,7 +35,8 @@ export function stripeProvider(client: () => Promise<Stripe>, shop: string): Req
     }
   }
 
-  const look = (id: string): Promise<Intent> => at((stripe) => stripe.paymentIntents.retrieve(id));
+  const look = (id: string): Promise<Intent> =>
+    at((stripe) => stripe.paymentIntents.retrieve(id, { expand: ["latest_charge"] }));
 
   /** The answer to a call, or the intent as it is when the call came too late or was answered before. */
   async function current(
@@ -59,6 +60,9 @@ export function stripeProvider(client: () => Promise<Stripe>, shop: string): Req
         all.push(refund);
       return all.filter(({ status }) => status !== "failed" && status !== "canceled");
     });
+
+  const disputesAbout = async ({ id, latest_charge: charge }: Intent): Promise<Dispute[]> =>
+    typeof charge === "object" && charge?.disputed ? at((stripe) => disputesOf(stripe, id)) : [];
 
   return {
     async open({ key, orderId, amount: asked }) {
@@ -145,12 +149,15 @@ export function stripeProvider(client: () => Promise<Stripe>, shop: string): Req
       const same = before.find(({ metadata }) => metadata?.key === key);
       if (same) return stands(same);
       const intent = await look(id);
+      const disputes = await disputesAbout(intent);
       const wanted = toStripe(asked).amount;
       if (intent.amount_received === 0) throw new Error(`Nothing of ${id} was captured`);
-      const left = intent.amount_received - sum(before);
+      const left = intent.amount_received - sum(before) - toStripe(lost(disputes, asked.currency)).amount;
       // Somebody gave it back on Stripe's own pages: the customer has it.
       if (left <= 0) return asked.amount;
       const amount = Math.min(wanted, left);
+      if (disputes.some(isOpen))
+        throw new Error(`A bank has not decided yet about ${id}: no refund before that`);
       const refund = await at((stripe) =>
         stripe.refunds.create(
           {
@@ -192,14 +199,12 @@ export function stripeProvider(client: () => Promise<Stripe>, shop: string): Req
 
     async statement(orderId, reference) {
       if (reference === undefined) return undefined;
-      const intent = await at((stripe) =>
-        stripe.paymentIntents.retrieve(reference, { expand: ["latest_charge"] }),
-      );
+      const intent = await look(reference);
       if (intent.metadata.orderId !== orderId) return undefined;
       const refunds = intent.amount_received > 0 ? await refundsOf(reference) : [];
       const money = (amount: number): Money => fromStripe(amount, intent.currency);
-      const { latest_charge: charge } = intent;
-      const disputed = typeof charge === "object" && charge?.disputed;
+      const disputes = await disputesAbout(intent);
+      const returned = money(sum(refunds)).amount + lost(disputes, intent.currency).amount;
       return {
         reference,
         total: money(intent.amount),
@@ -211,8 +216,8 @@ export function stripeProvider(client: () => Promise<Stripe>, shop: string): Req
             amount: stands(refund),
           }))
           .sort((a, b) => a.number - b.number),
-        refunded: money(sum(refunds)).amount,
-        disputes: disputed ? await at((stripe) => disputesOf(stripe, reference)) : [],
+        refunded: Math.min(returned, money(intent.amount_received).amount),
+        disputes,
       };
     },
 
