@@ -157,12 +157,16 @@ const words: Record<string, Level> = {
   panic: "error",
 };
 
-/** Warnings of daprd about what we mean to be so: no actors, no jobs, folders beside the resiliency policies. */
+/**
+ * Warnings of daprd about what we mean to be so: no actors, no jobs, folders beside the resiliency policies, a mail
+ * server on loopback that asks nobody who they are.
+ */
 const harmless = [
   "A non-YAML resiliency file",
   "Actor runtime disabled",
   "No scheduler host addresses provided",
   "The default value for 'spec.metric.http.increasedCardinality'",
+  "smtp binding warn: User and password are empty",
 ];
 
 /** Brings a printed line into one form; what is not JSON becomes its message. */
