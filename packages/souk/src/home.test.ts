@@ -41,6 +41,16 @@ test("a secret that is missing is added, the others stay", () => {
   expect(after.key).not.toBe(before.key);
 });
 
+test("a secret that several have is the same for all, also when only their own files are left", () => {
+  const { index, mail } = secretsOf(home, "identity");
+  expect(index).toHaveLength(43);
+  expect(secretsOf(home, "notifications")).toMatchObject({ mail });
+  expect(secretsOf(home, "catalog")).not.toHaveProperty("mail");
+  for (const name of ["index", "mail"]) rmSync(join(home.secrets, name));
+  expect(secretsOf(home, "notifications")).toMatchObject({ mail });
+  expect(secretsOf(home, "identity")).toMatchObject({ index, mail });
+});
+
 test("a secret that somebody has put there stays", () => {
   const before = secretsOf(home, "payments");
   const theirs = { ...before, "somebodys-api-key": "theirs" };

@@ -132,8 +132,9 @@ export function secretsOf(home: Home, app: string): Secrets {
     fields: known.fields ?? keyring(),
   };
   for (const name of ["payment-tokens", "index", "mail"] as const) {
+    // A backup has them in the services' files only: what was sealed with them must open after a restore.
     if (sharedSecrets[name].includes(app))
-      secrets[name] = shared(home, name, name === "payment-tokens" ? keyring : random);
+      secrets[name] = shared(home, name, () => known[name] ?? (name === "payment-tokens" ? keyring : random)());
   }
   const text = `${JSON.stringify(secrets, null, 2)}\n`;
   if (!existsSync(path) || readFileSync(path, "utf8") !== text) writePrivate(path, text);
