@@ -68,7 +68,7 @@ export async function forward<S extends { lanes: Lanes }>(
       // Who stops listening must not leave a stream open behind them; anything shorter ends by itself.
       ...(way.follows ? { signal: c.req.raw.signal } : {}),
     });
-    if (answer.status >= 400) await refuseSidecars(answer, way);
+    await refuseSidecars(answer, way);
     if (way.follows) return untilRead(answer, turn.over);
     turn.over(took());
     return answer;
@@ -118,9 +118,18 @@ export async function passBack<S>(c: Context<Env<S>>, way: Way, answer: Response
 }
 
 /** A sidecar answers in place of a service that it cannot reach; what it says is not for clients. */
-async function refuseSidecars(answer: Response, { service, path }: Way): Promise<void> {
+async function refuseSidecars(answer: Response, { service, path, pages }: Way): Promise<void> {
+  if (answer.status < 400) {
+    // One that lost the service in the middle of a call says 200, with nothing in it.
+    if (answer.headers.get("x-answered-by") === service) return;
+    throw new SidecarUnreachable(
+      `${answer.status} came from the sidecar of ${service}, not from the service`,
+    );
+  }
   const type = answer.headers.get("content-type") ?? "";
   if (type.startsWith("application/problem+json")) return;
+  // A page that says that something failed is a service's own: sidecars make no pages.
+  if (pages && type.startsWith("text/html")) return;
   // Refusals of the OpenID Provider have a form of their own (RFC 6749); those of the API of users have ours.
   if (service === "identity" && !path.startsWith("/api/") && answer.status < 500) return;
   const text = await answer.text();

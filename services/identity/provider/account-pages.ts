@@ -7,6 +7,7 @@ import {
   type C,
   cameBack,
   type Fields,
+  failed,
   fieldsOf,
   formFor,
   once,
@@ -35,7 +36,7 @@ export async function registerOnce(c: C, fields: Fields): Promise<Refused | unde
   if (!form.ok) return { said: { ...form.said, typed }, status: 422 };
   const { kit } = c.var;
   const language = /^[a-z]{2}/.exec(c.req.header("accept-language") ?? "")?.[0];
-  const key = JSON.stringify(["register", fields.token, form.value]);
+  const key = ["register", fields.token, form.value];
   try {
     await once(key, kit.now(), () => register(kit, { ...form.value, language }));
     return undefined;
@@ -50,6 +51,7 @@ const stale: Said = {
 };
 const forbidden = { status: 403 };
 const toShop = { href: "/", text: "To the shop" };
+const toSignIn = { href: "/session/sign-in", text: "Sign in" };
 const mayOpen = "whoever has no account yet, or no password any more, has nothing to show";
 
 export const accountPages = router<Store>()
@@ -80,9 +82,7 @@ export const accountPages = router<Store>()
     const { kit } = c.var;
     const { email } = asked.value;
     try {
-      await once(JSON.stringify(["forgot", fields.token, email]), kit.now(), () =>
-        forgotPassword(kit, email),
-      );
+      await once(["forgot", fields.token, email], kit.now(), () => forgotPassword(kit, email));
     } catch (error) {
       const { said, status } = refusal(error);
       return show(c, forgotPage(form, { ...said, typed }), { status });
@@ -105,7 +105,7 @@ export const accountPages = router<Store>()
     const { kit } = c.var;
     const { password } = asked.value;
     try {
-      await once(JSON.stringify(["reset", fields.token, link, password]), kit.now(), () =>
+      await once(["reset", fields.token, link, password], kit.now(), () =>
         resetPassword(kit, link, password),
       );
     } catch (error) {
@@ -113,7 +113,7 @@ export const accountPages = router<Store>()
       return show(c, resetPage(form, link, said), { status });
     }
     const text = "Sign in with it from now on. Wherever you were signed in before, you no longer are.";
-    return show(c, notePage("Your new password is saved", text, toShop));
+    return show(c, notePage("Your new password is saved", text, toSignIn));
   })
   .get("/verify-email", open(mayOpen), async (c) =>
     show(c, verifyPage(await formFor(c, "/verify-email"), c.req.query("token") ?? "")),
@@ -126,10 +126,12 @@ export const accountPages = router<Store>()
       return show(c, verifyPage(form, link, stale), forbidden);
     const { kit } = c.var;
     try {
-      await once(JSON.stringify(["verify", fields.token, link]), kit.now(), () => verifyEmail(kit, link));
+      await once(["verify", fields.token, link], kit.now(), () => verifyEmail(kit, link));
     } catch (error) {
       const { said, status } = refusal(error);
       return show(c, notePage("That did not work", said.wrong ?? "", toShop), { status });
     }
-    return show(c, notePage("Thank you", "Your e-mail address is confirmed: you can sign in.", toShop));
+    return show(c, notePage("Thank you", "Your e-mail address is confirmed: you can sign in.", toSignIn));
   });
+
+accountPages.onError(failed);

@@ -1,4 +1,4 @@
-import { randomBytes, timingSafeEqual } from "node:crypto";
+import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { type Env, fieldErrors, Problem, toProblem } from "chassis";
 import type { Context } from "hono";
 import { getCookie, setCookie } from "hono/cookie";
@@ -6,7 +6,7 @@ import type { html } from "hono/html";
 import type { GenericSchema, InferOutput } from "valibot";
 import type { Store } from "../store.ts";
 import { issuerOf } from "./issuer.ts";
-import type { Form, Said } from "./pages.ts";
+import { errorPage, type Form, type Said } from "./pages.ts";
 import { pagePolicy } from "./style.ts";
 
 /** How forms come in and pages go out. */
@@ -113,15 +113,30 @@ const byField = (errors: readonly { pointer: string; detail: string }[]): Record
 const sentence = (text: string): string =>
   `${text.charAt(0).toUpperCase()}${text.slice(1)}.`.replace(/\.\.$/, ".");
 
+/** A failure as a page: what went wrong is for the log. */
+export function failed(error: Error, c: C): Promise<Response> {
+  const problem = toProblem(error);
+  const { log } = c.var.kit;
+  if (!(error instanceof Problem))
+    log.error({ err: error.stack ?? String(error), path: c.req.path, trace: c.var.trace }, "a page failed");
+  for (const [name, value] of Object.entries(problem.headers)) c.header(name, value);
+  const busy = problem.status === 503;
+  return show(c, errorPage({ error: busy ? "temporarily_unavailable" : "server_error" }), {
+    status: problem.status,
+  });
+}
+
 const remembered = 60_000;
 const most = 10_000;
 const outcomes = new Map<string, { outcome: Promise<unknown>; at: number }>();
 
 /**
  * Does what a form asks for once, although somebody pressed its button twice: the second gets what the first got.
- * @param key of this very form: its token and what was typed
+ * @param form this very form: what it is for, its token and what was typed
  */
-export function once<T>(key: string, now: number, work: () => Promise<T>): Promise<T> {
+export function once<T>(form: readonly unknown[], now: number, work: () => Promise<T>): Promise<T> {
+  // What was typed may be a password.
+  const key = createHash("sha256").update(JSON.stringify(form)).digest("base64url");
   for (const [old, { at }] of outcomes) {
     if (Math.abs(now - at) < remembered && outcomes.size < most) break;
     outcomes.delete(old);

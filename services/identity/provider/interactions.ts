@@ -4,7 +4,7 @@ import { authenticate, userOf } from "../accounts.ts";
 import type { Store } from "../store.ts";
 import { registerOnce } from "./account-pages.ts";
 import { exchange } from "./bridge.ts";
-import { addressOf, type C, type Fields, fieldsOf, fromUs, goOn, refusal, show } from "./forms.ts";
+import { addressOf, type C, type Fields, failed, fieldsOf, fromUs, goOn, refusal, show } from "./forms.ts";
 import { issuerOf } from "./issuer.ts";
 import { consentPage, errorPage, type Form, registerPage, type Said, signInPage } from "./pages.ts";
 import { api } from "./provider.ts";
@@ -176,6 +176,8 @@ export const interactionRoutes = router<Store>()
       step.finish({ error: "access_denied", error_description: "The person did not want to go on" }),
     ),
   );
+
+interactionRoutes.onError(failed);
 
 const registered = "We have sent you a mail: open the link in it, then sign in here.";
 const wrongPassword = "E-mail address and password do not belong together.";

@@ -155,9 +155,13 @@ function createIssuer(kit: Kit<Store>, commit: Commit): Issuer {
     return bridge(listener, new URL(pathname + search, issuer), new Request(request, { headers }));
   }
 
-  // JSON only, whatever a browser would like.
-  const answer = (request: Request): Promise<Response> =>
-    ask(request, (headers) => headers.set("accept", "application/json"));
+  // JSON only, whatever a browser would like; what is our failure and no refusal, in the form of all our failures.
+  async function answer(request: Request): Promise<Response> {
+    const answered = await ask(request, (headers) => headers.set("accept", "application/json"));
+    if (answered.status < 500) return answered;
+    const detail = "Tokens cannot be given right now";
+    throw new Problem(503, { code: "unavailable", detail, headers: { "retry-after": "2" } });
+  }
 
   return {
     keys,

@@ -1,3 +1,4 @@
+import { Database } from "bun:sqlite";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import {
@@ -136,6 +137,28 @@ describe("pages and cookies", () => {
       await several.stop();
     }
   });
+});
+
+test("a failure is a page for people and a problem for programs, and says nothing of the inside", async () => {
+  const several = await replicas();
+  try {
+    const app = await several.start();
+    const browser = await app.browse().open(authorise(challenge));
+    const database = new Database(several.file);
+    database.run("drop table provider_state");
+    database.close();
+    for (const address of [browser.at.pathname, authorise(challenge)]) {
+      await browser.open(address);
+      expect(browser.status).toBe(500);
+      expect(browser.text).toContain("That did not work");
+      expect(browser.text).not.toContain("provider_state");
+    }
+    const answer = await app.token(refreshing("x".repeat(43)));
+    expect(answer).toMatchObject({ status: 503, body: { code: "unavailable" } });
+    expect(JSON.stringify(answer.body)).not.toContain("provider_state");
+  } finally {
+    await several.stop();
+  }
 });
 
 describe("an account", () => {

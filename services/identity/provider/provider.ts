@@ -1,4 +1,5 @@
 import type { Commit, Log } from "chassis";
+import { StorageUnavailable } from "drizzle-outbox";
 import type { JWK } from "jose";
 import type { AccountClaims, KoaContextWithOIDC, Provider } from "oidc-provider";
 import type { Account } from "../accounts.ts";
@@ -154,9 +155,15 @@ export async function createProvider(room: ProviderRoom): Promise<Provider> {
   provider.use(introspectable(room));
   provider.use(withoutScript);
   provider.use(inTheQuery);
-  provider.on("server_error", (_ctx, error) =>
-    log.error({ err: error.stack ?? String(error) }, "a request to the OpenID Provider failed"),
-  );
+  provider.on("server_error", (ctx, error) => {
+    if (!StorageUnavailable.of(error)) {
+      log.error({ err: error.stack ?? String(error) }, "a request to the OpenID Provider failed");
+      return;
+    }
+    // That the database does not store is said once, when it begins.
+    ctx.status = 503;
+    ctx.set("retry-after", "2");
+  });
   return provider;
 }
 

@@ -63,14 +63,16 @@ export async function shop(options: Parameters<typeof people>[0] = {}): Promise<
 /** Services that share a database and their secrets, as replicas do, and one that is started again. */
 export async function replicas(env: Record<string, string> = {}) {
   const folder = mkdtempSync(join(tmpdir(), "replicas-"));
-  const db = await openSqlite(join(folder, "identity.db"));
+  const file = join(folder, "identity.db");
+  const db = await openSqlite(file);
   const secrets = Object.fromEntries(
     ["key", "index", "mail"].map((name) => [name, randomBytes(32).toString("base64url")]),
   );
   const fields = JSON.stringify({ current: "k1", keys: { k1: randomBytes(32).toString("base64url") } });
   const running: TestService<Store>[] = [];
   return {
-    db,
+    /** The database. */
+    file,
     async start(more: Record<string, string> = {}): Promise<TestService<Store> & Front> {
       const app = await testService(service, {
         folder: dirname(import.meta.dir),

@@ -36,8 +36,11 @@ interface Sent {
 
 type Ask = (request: Request) => Promise<Response>;
 
-/** @param origin of the shop */
-export function visitor(origin: string, ask: Ask): Visitor {
+/**
+ * @param origin of the shop
+ * @param ends the path at which a client waits, where redirects end
+ */
+export function visitor(origin: string, ask: Ask, ends = "/session/callback"): Visitor {
   const cookies = new Map<string, Cookie>();
 
   const carried = (path: string): string =>
@@ -86,7 +89,7 @@ export function visitor(origin: string, ask: Ask): Visitor {
       }
       await answer.body?.cancel();
       const target = new URL(location, next);
-      if (target.origin !== origin || target.pathname === "/session/callback") {
+      if (target.origin !== origin || target.pathname === ends) {
         me.at = target;
         me.text = "";
         return me;
