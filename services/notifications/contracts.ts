@@ -90,7 +90,9 @@ export const UserMailRequested = event(
 export const UserErased = event("identity", "user.erased", v.object({ userId: v.string() }));
 
 const Money = v.object({ amount: v.number(), currency: v.string() });
-const Lines = v.array(v.object({ sku: v.string(), quantity: v.number(), unitPrice: Money }));
+const Lines = v.array(
+  v.object({ sku: v.string(), name: v.optional(v.string()), quantity: v.number(), unitPrice: Money }),
+);
 const orderId = v.string();
 const order = v.object({
   orderId,

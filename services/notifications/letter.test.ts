@@ -16,7 +16,7 @@ const mails: Record<Template, { link?: string; order?: OrderFacts; unsubscribe?:
       ...order,
       total: gbp(2_139),
       lines: [
-        { sku: "85123A", quantity: 6, unitPrice: gbp(255) },
+        { sku: "85123A", name: "White hanging heart T-light holder", quantity: 6, unitPrice: gbp(255) },
         { sku: "BANK CHARGES", quantity: 1, unitPrice: gbp(609) },
       ],
     },

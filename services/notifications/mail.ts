@@ -25,7 +25,7 @@ export interface OrderFacts {
   orderId: string;
   reference: string | null;
   total?: Money;
-  lines?: { sku: string; quantity: number; unitPrice: Money }[];
+  lines?: { sku: string; name?: string; quantity: number; unitPrice: Money }[];
   reason?: "out-of-stock" | "payment-declined" | "timed-out";
 }
 

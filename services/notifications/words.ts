@@ -55,8 +55,8 @@ const lines = (
 ): Part => ({
   table: {
     head,
-    rows: ordered.map(({ sku, quantity, unitPrice: { amount, currency } }) => [
-      sku,
+    rows: ordered.map(({ sku, name = sku, quantity, unitPrice: { amount, currency } }) => [
+      name,
       String(quantity),
       show({ amount: amount * quantity, currency }),
     ]),

@@ -110,7 +110,8 @@ export const CartCheckout = v.object({
 
 // ── Published on topic `orders` ─────────────────────────────────────────────────────────────────────────────
 
-const Lines = v.array(v.object({ sku: v.string(), quantity: v.number(), unitPrice: Money, kind: Kind }));
+const Line = v.object({ sku: v.string(), quantity: v.number(), unitPrice: Money, kind: Kind });
+const Lines = v.array(Line);
 const reference = v.nullable(v.string());
 /** `customerId` is who placed it: a user or a client. A guest's order has none. */
 const of = { orderId, customerId: v.optional(v.string()) };
@@ -139,7 +140,13 @@ export const OrderReserved = event(
 export const OrderConfirmed = event(
   "orders",
   "order.confirmed",
-  v.object({ ...of, reference, total: Money, country: v.string(), lines: Lines }),
+  v.object({
+    ...of,
+    reference,
+    total: Money,
+    country: v.string(),
+    lines: v.array(v.object({ ...Line.entries, name: v.optional(v.string()) })),
+  }),
 );
 export const OrderAborting = event(
   "orders",
@@ -167,7 +174,10 @@ export const publishes = [
     type: OrderReserved,
     example: { orderId: "o-1", customerId: "u_1", total, payment: { method: "test", token: "tok_ok" } },
   },
-  { type: OrderConfirmed, example: placed },
+  {
+    type: OrderConfirmed,
+    example: { ...placed, lines: [{ ...six, name: "White hanging heart T-light holder" }] },
+  },
   {
     type: OrderAborting,
     example: { orderId: "o-1", outcome: "rejected" as const, reason: "payment-declined" as const },

@@ -159,7 +159,11 @@ export const store = defineStore(
       },
 
       /** The change that places an order, which also closes the cart that it came from. */
-      closing: (cartId: string, { id, placedAt }: { id: string; placedAt: number }, change: Change): Change => ({
+      closing: (
+        cartId: string,
+        { id, placedAt }: { id: string; placedAt: number },
+        change: Change,
+      ): Change => ({
         ...change,
         jobs: [...(change.jobs ?? []), { kind: closeCartJob, key: cartId, at: placedAt, data: id }],
       }),
@@ -301,7 +305,13 @@ function published(
     case "reserved":
       return [emit(OrderReserved, orderId, { ...of, total, payment: { method: "", token: "", ...payment } })];
     case "confirmed":
-      return [emit(OrderConfirmed, orderId, tell())];
+      // With names: whoever writes to the customer has no catalog.
+      return [
+        emit(OrderConfirmed, orderId, {
+          ...tell(),
+          lines: order.lines.map((one) => ({ ...line(one), name: one.name })),
+        }),
+      ];
     case "aborting":
       return [emit(OrderAborting, orderId, { ...of, ...event.ending })];
     case "given-back":
