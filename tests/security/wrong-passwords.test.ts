@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { account, openAt } from "../../services/identity/lockout.ts";
+import { authorise, pkce, type Shop, shop } from "../../services/identity/provider/sign-in.fixture.ts";
 import { roomOf } from "../../services/identity/room.ts";
 import { ada, type People, people } from "../../services/identity/users.fixture.ts";
 
@@ -108,3 +109,31 @@ test("each try from an address and for an account of its own costs one compariso
   await roomOf(app.kit).commit({ writes: app.store.sweep(now) });
   expect(await app.rows("tallies")).toBe(0);
 }, 120_000);
+
+test("on the page, an account that exists looks like one that does not, try by try", async () => {
+  const pages: Shop = await shop();
+  try {
+    await pages.register();
+    const tried = async (email: string): Promise<string[]> => {
+      const seen: string[] = [];
+      const browser = await pages.browse().open(authorise(pkce().challenge));
+      for (let i = 0; i < 8; i++) {
+        await browser.submit("/sign-in", { email, password: `guess ${i}, and another` });
+        const headers = [...browser.headers].filter(([name]) => name !== "set-cookie");
+        // What is of this visit alone, and what was typed, must differ; nothing else may.
+        const text = browser.text
+          .replaceAll(email, "…")
+          .replace(/(value|action|href)="[^"]*"/g, "")
+          .replace(/\d+ (second|minute)s?/g, "a while");
+        const plain = headers.map(([name, value]) => `${name}: ${name === "retry-after" ? "…" : value}`);
+        seen.push([browser.status, ...plain, text].join("\n"));
+      }
+      return seen;
+    };
+    const real = await tried(ada.email);
+    expect(await tried(nobody)).toEqual(real);
+    expect(real.map((page) => page.slice(0, 3))).toEqual([...Array(5).fill("422"), ...Array(3).fill("429")]);
+  } finally {
+    await pages.stop();
+  }
+}, 60_000);
