@@ -20,6 +20,12 @@ import { traceOf } from "./trace.ts";
 const readinessHolds = 1_000;
 const eventsWait = 3_000;
 
+/**
+ * Names the service in each of its answers: a sidecar that loses the service in the middle of a call may say 200 with
+ * nothing in it (dapr 1.18.2), which must not be taken for an answer.
+ */
+const answeredBy = "x-answered-by";
+
 /** No id holds a control character, and PostgreSQL cannot even be asked for some. */
 const hidden = /\p{Cc}|%(?:[01][0-9a-f]|7f)/iu;
 
@@ -46,6 +52,7 @@ export function createApp<S>(
     c.set("caller", guest);
     c.set("reach", nothing);
     await next();
+    c.res.headers.set(answeredBy, kit.config.name);
     metrics.http.observe(
       { method: c.req.method, route: routePath(c, -1), status: String(c.res.status) },
       (performance.now() - started) / 1000,

@@ -88,6 +88,10 @@ export async function testService<S>(definition: Service<S>, options: TestOption
       if (definition.shares?.includes(keyring)) return Response.json({ [keyring]: ownKeys });
       if (pathname.startsWith("/v1.0/healthz")) return new Response(null, { status: 204 });
       const answered = await options.others?.(request);
+      const other = /^\/v1\.0\/invoke\/([^/]+)/.exec(pathname)?.[1];
+      // As a service answers: with its name.
+      if (answered && other && !answered.headers.has("x-answered-by"))
+        answered.headers.set("x-answered-by", other);
       if (answered) return answered;
       if (pathname.startsWith("/v1.0/state/")) return kept(request);
       return Response.json({ errorCode: "ERR_DIRECT_INVOKE", message: "nobody there" }, { status: 500 });
