@@ -348,6 +348,12 @@ describe("a service that does not answer", () => {
       503,
       "service-unavailable",
     ],
+    [
+      "is killed while its sidecar waits for it",
+      () => new Response(null, { status: 200, headers: { "x-answered-by": "" } }),
+      503,
+      "service-unavailable",
+    ],
     ["is too slow", () => daprs(500, "ERR_DIRECT_INVOKE", "context deadline exceeded"), 504, "timed-out"],
     [
       "refuses the gateway",

@@ -1,10 +1,14 @@
 import { type Env, Problem } from "chassis";
 import type { Context } from "hono";
 import { InvocationAborted, InvocationTimeout, SidecarUnreachable } from "hono-dapr";
+import { addressOf } from "./addresses.ts";
+import type { Turn } from "./admission.ts";
 import { bodyOf, untilRead } from "./bodies.ts";
 import type { Answer } from "./cache.ts";
+import type { Crowd } from "./crowd.ts";
 import { headersBack, headersOnward } from "./headers.ts";
 import type { Lanes } from "./lanes.ts";
+import { network } from "./limiter.ts";
 import type { Way } from "./ways.ts";
 
 // Reads take milliseconds; a change may have to wait for its turn.
@@ -30,7 +34,7 @@ export interface Onward {
  * @throws {Problem} 400 for a header that cannot be sent on, 503 when the service cannot be reached or has too much
  * to do, 504 when it does not answer in time, 502 when what answers is not the service
  */
-export async function forward<S extends { lanes: Lanes }>(
+export async function forward<S extends { lanes: Lanes; crowd: Crowd }>(
   c: Context<Env<S>>,
   way: Way,
   { target, headers, anonymous, body: given }: Onward,
@@ -69,7 +73,7 @@ export async function forward<S extends { lanes: Lanes }>(
       ...(way.follows ? { signal: c.req.raw.signal } : {}),
     });
     await refuseSidecars(answer, way);
-    if (way.follows) return untilRead(answer, turn.over);
+    if (way.follows) return followed(c, answer, turn);
     turn.over(took());
     return answer;
   } catch (error) {
@@ -87,7 +91,7 @@ export async function forward<S extends { lanes: Lanes }>(
  * As {@link forward}, for an answer that is wanted as a whole.
  * @throws {Problem} also when the answer breaks off or does not come to an end in time
  */
-export async function forwardWhole<S extends { lanes: Lanes }>(
+export async function forwardWhole<S extends { lanes: Lanes; crowd: Crowd }>(
   c: Context<Env<S>>,
   way: Way,
   onward: Onward,
@@ -105,6 +109,17 @@ export async function forwardWhole<S extends { lanes: Lanes }>(
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** An answer that keeps its turn at the service, and its client's place here, until nobody listens any more. */
+function followed<S extends { crowd: Crowd }>(c: Context<Env<S>>, answer: Response, turn: Turn): Response {
+  const { crowd } = c.var.kit.store;
+  const who = network(addressOf(c));
+  crowd.stays.add(c.req.raw);
+  return untilRead(answer, () => {
+    turn.over();
+    crowd.leave(who);
+  });
 }
 
 /** The answer as the client gets it. */

@@ -55,7 +55,6 @@ async function startApp(infra: Infra, appId: string): Promise<{ port: number; pr
     components: {
       "pubsub.yaml": infra.pubsub({ metadata: { processingTimeout: "10s", redeliverInterval: "2s" } }),
     },
-    health: { path: "/health", intervalS: 1, timeoutMs: 900, threshold: 3 },
     logLevel: "warn",
   });
   app.stdin.write(`${sidecar.url}\n`);
