@@ -21,8 +21,8 @@ export interface Carts {
 const day = 24 * 60 * 60;
 
 export function cartsOf({ sidecar, config, id: newId, now }: Kit<Store>): Carts {
-  const state = sidecar.state("state", StoredCart);
-  const owners = sidecar.state("state", StoredOwner);
+  const state = sidecar.state("state", StoredCart, { encrypted: true });
+  const owners = sidecar.state("state", StoredOwner, { encrypted: true });
   // Counted from the last change.
   const ttl = {
     guest: integer(config, "CART_TTL_SECONDS", 30 * day),

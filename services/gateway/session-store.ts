@@ -45,7 +45,7 @@ export interface Found {
   kept: Kept;
 }
 
-const stateOf = ({ sidecar }: Room): State<Kept> => sidecar.state("state", Kept);
+const stateOf = ({ sidecar }: Room): State<Kept> => sidecar.state("state", Kept, { encrypted: true });
 
 export async function read(room: Room, key: string): Promise<Found | undefined> {
   const found = await reached(room, stateOf(room).get(key));

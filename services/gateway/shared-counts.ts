@@ -48,7 +48,7 @@ export function shareCounts(
     const at = now();
     const number = Math.floor(at / windowMs);
     const news = [...windows].map(([limit, window]) => ({ limit, window, more: window.untold(at).more }));
-    const state = sidecar.state("state", Totals);
+    const state = sidecar.state("state", Totals, { encrypted: true });
     const key = `rate-limits-${number}`;
     try {
       const totals = news.some(({ more }) => more.size > 0)

@@ -9,7 +9,7 @@ import { type Jobs, jobsOf } from "./jobs.ts";
 import { type Publisher, publisher } from "./publish.ts";
 import type { StandardSchemaV1 } from "./schema.ts";
 import { type Secrets, secretStore } from "./secrets.ts";
-import { type State, stateStore } from "./state.ts";
+import { type State, type StateOptions, stateStore } from "./state.ts";
 import { type SubscriptionsOptions, subscriptionsApp } from "./subscriptions.ts";
 
 export interface DaprOptions {
@@ -43,7 +43,7 @@ export interface Sidecar extends Publisher {
   fetch: InvokeFetch;
   /** The same sidecar, with this `traceparent` for calls and events that bring none. */
   traced(traceparent: string | undefined): Sidecar;
-  state<T>(store: string, schema: StandardSchemaV1<unknown, T>): State<T>;
+  state<T>(store: string, schema: StandardSchemaV1<unknown, T>, options?: StateOptions): State<T>;
   secrets(store: string): Secrets;
   binding(name: string): Binding;
   configuration(store: string): Configuration;
@@ -110,7 +110,7 @@ function sidecar(client: Client, settings: Settings): Sidecar {
     },
     traced: (traceparent) =>
       sidecar(client, { ...settings, traceparent: () => traceparent ?? settings.traceparent() }),
-    state: (store, schema) => stateStore(client, store, schema),
+    state: (store, schema, options) => stateStore(client, store, schema, options),
     secrets: (store) => secretStore(client, store),
     binding: (name) => outputBinding(client, name),
     configuration: (store) => configurationStore(client, store, settings.watchers),

@@ -32,7 +32,7 @@ export { type JobOptions, type Jobs, onJob } from "./jobs.ts";
 export type { PublishableEvent, Published, Publisher, PublishOptions } from "./publish.ts";
 export type { InferInput, InferOutput, SchemaIssue, StandardSchemaV1 } from "./schema.ts";
 export type { Secrets } from "./secrets.ts";
-export type { SetOptions, State, Stored, Update, UpdateOptions } from "./state.ts";
+export type { SetOptions, State, StateOptions, Stored, Update, UpdateOptions } from "./state.ts";
 export type { Failure, SubscriptionsOptions } from "./subscriptions.ts";
 export { appToken } from "./token.ts";
 export { childTraceparent, newTraceparent, parseTraceparent, type Traceparent } from "./traceparent.ts";

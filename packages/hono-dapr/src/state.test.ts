@@ -117,3 +117,35 @@ test("a schema may change what is read", async () => {
   );
   expect((await dates.get("d"))?.value).toEqual(new Date("2026-01-01T00:00:00Z"));
 });
+
+describe("an encrypted store", () => {
+  const encrypted = { encrypted: true };
+
+  test("is sent text, and what it keeps is read as it was, whether it gives the text or what it says", async () => {
+    const sent: unknown[] = [];
+    let kept = "";
+    const sidecar = (decrypts: boolean) =>
+      dapr({
+        endpoint: "http://sidecar",
+        async fetch(_, init) {
+          if (init?.method !== "POST")
+            return new Response(decrypts ? kept : JSON.stringify(kept), { headers: { etag: "1" } });
+          const [item] = JSON.parse(String(init.body)) as { value: string }[];
+          sent.push(item?.value);
+          kept = String(item?.value);
+          return new Response(null, { status: 204 });
+        },
+      });
+    for (const decrypts of [true, false]) {
+      const carts = sidecar(decrypts).state("state", Cart, encrypted);
+      await carts.set("c", { lines: ["a"] });
+      expect(await carts.get("c")).toEqual({ value: { lines: ["a"] }, etag: "1" });
+    }
+    expect(sent).toEqual(['{"lines":["a"]}', '{"lines":["a"]}']);
+  });
+
+  test("takes no string, which could be mistaken for what it says", async () => {
+    const texts = fakeSidecar().sidecar("carts").state("state", v.string(), encrypted);
+    await expect(texts.set("c", "1")).rejects.toThrow(TypeError);
+  });
+});

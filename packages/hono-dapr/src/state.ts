@@ -24,6 +24,14 @@ export interface UpdateOptions {
   attempts?: number;
 }
 
+export interface StateOptions {
+  /**
+   * The store's component has encryption keys (`primaryEncryptionKey`). daprd then turns each value that it gets over HTTP
+   * into text in its own way, which destroys all but texts: so values are sent as JSON text. No value may be a string.
+   */
+  encrypted?: boolean;
+}
+
 /** A state store, as one app sees it: Dapr puts the app id before every key. */
 export interface State<T> {
   /** `null`: nothing is stored. Throws `InvalidState` when the value does not fit the schema. */
@@ -50,11 +58,24 @@ export type Update<T> = T | null | undefined;
 // Redis compares an ETag only with what is there, so one that no value ever has means "if nothing is there".
 const NO_ETAG = "-1";
 
-export function stateStore<T>(client: Client, store: string, schema: StandardSchemaV1<unknown, T>): State<T> {
+export function stateStore<T>(
+  client: Client,
+  store: string,
+  schema: StandardSchemaV1<unknown, T>,
+  { encrypted = false }: StateOptions = {},
+): State<T> {
   const path = `/v1.0/state/${encodeURIComponent(store)}`;
   const keyPath = (key: string) => `${path}/${encodeURIComponent(key)}`;
 
-  async function read(key: string, value: unknown, etag: string): Promise<Stored<T>> {
+  function sent(value: T): unknown {
+    if (!encrypted) return value;
+    if (typeof value === "string") throw new TypeError("An encrypted store keeps no value that is a string");
+    return JSON.stringify(value);
+  }
+
+  async function read(key: string, raw: unknown, etag: string): Promise<Stored<T>> {
+    // One that was not encrypted after all gives the text back as such.
+    const value: unknown = encrypted && typeof raw === "string" ? JSON.parse(raw) : raw;
     const validated = schema["~standard"].validate(value);
     const result = validated instanceof Promise ? await validated : validated;
     if (result.issues) throw new InvalidState(key, result.issues);
@@ -81,7 +102,11 @@ export function stateStore<T>(client: Client, store: string, schema: StandardSch
 
   async function write(key: string, value: T, ttl: number | undefined, condition: object): Promise<void> {
     const metadata = ttl === undefined ? {} : { metadata: { ttlInSeconds: String(ttl) } };
-    const response = await request(client, path, post([{ key, value, ...metadata, ...condition }]));
+    const response = await request(
+      client,
+      path,
+      post([{ key, value: sent(value), ...metadata, ...condition }]),
+    );
     if (!response.ok) throw mismatchOr(await errorOf(response, `Writing ${key} to ${store}`));
     await discard(response);
   }

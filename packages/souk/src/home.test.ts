@@ -26,7 +26,7 @@ test("secrets are made once, and each service has its own", () => {
   expect(statSync(secretsFile(home, "orders")).mode & 0o777).toBe(0o600);
   const catalog = secretsOf(home, "catalog");
   expect(catalog["redis-password"]).toBe(orders["redis-password"]);
-  for (const name of ["dapr-api-token", "app-api-token", "key"] as const) {
+  for (const name of ["dapr-api-token", "app-api-token", "key", "fields", "state-1", "state-2"] as const) {
     expect(orders[name].length).toBeGreaterThanOrEqual(43);
     expect(catalog[name]).not.toBe(orders[name]);
   }

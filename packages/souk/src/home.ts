@@ -98,6 +98,9 @@ export interface Secrets {
   key: string;
   /** The keys of encrypted fields, as chassis reads them: JSON with a `current` id and 32 bytes (base64url) by id. */
   fields: string;
+  /** 32 random bytes each (hex): the keys with which its sidecar encrypts what it keeps in the state store. */
+  "state-1": string;
+  "state-2": string;
   /** Of identity: what its lookup digests are keyed with. Another value finds nobody again, so it stays. */
   index?: string;
   /** Of identity, orders and notifications: seals what is to be mailed. */
@@ -130,11 +133,17 @@ export function secretsOf(home: Home, app: string): Secrets {
     "app-api-token": known["app-api-token"] ?? random(),
     key: known.key ?? random(),
     fields: known.fields ?? keyring(),
+    "state-1": known["state-1"] ?? hex(),
+    "state-2": known["state-2"] ?? hex(),
   };
   for (const name of ["payment-tokens", "index", "mail"] as const) {
     // A backup has them in the services' files only: what was sealed with them must open after a restore.
     if (sharedSecrets[name].includes(app))
-      secrets[name] = shared(home, name, () => known[name] ?? (name === "payment-tokens" ? keyring : random)());
+      secrets[name] = shared(
+        home,
+        name,
+        () => known[name] ?? (name === "payment-tokens" ? keyring : random)(),
+      );
   }
   const text = `${JSON.stringify(secrets, null, 2)}\n`;
   if (!existsSync(path) || readFileSync(path, "utf8") !== text) writePrivate(path, text);
@@ -150,6 +159,7 @@ function shared(home: Home, name: string, make = random): string {
   return readFileSync(path, "utf8").trim();
 }
 
+const hex = (): string => randomBytes(32).toString("hex");
 const keyring = (): string => JSON.stringify({ current: "k1", keys: { k1: random() } });
 
 function random(): string {
