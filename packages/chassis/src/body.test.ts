@@ -23,3 +23,10 @@ test("an array is no object, although nothing of the object is required", async 
 test("another media type is refused before it is read", async () => {
   expect((await post("/any", "{}", "text/plain")).status).toBe(415);
 });
+
+test("a problem says what was expected where, not what came", async () => {
+  const refused = await post("/any", JSON.stringify({ amount: 'a "secret"' }));
+  expect(await refused.json()).toMatchObject({
+    errors: [{ pointer: "/amount", detail: "Invalid type: Expected number" }],
+  });
+});

@@ -70,8 +70,11 @@ export function fieldErrors(issues: Issues): FieldError[] {
     pointer: path
       .map((segment) => `/${escapePointer(String(typeof segment === "object" ? segment.key : segment))}`)
       .join(""),
-    detail: message,
+    detail: withoutValue(message),
   }));
 }
+
+/** What was sent may be a secret in the wrong place: a problem says where, and what was expected there. */
+const withoutValue = (message: string): string => message.replace(/(?::| but)? received .*$/is, "");
 
 const escapePointer = (key: string): string => key.replaceAll("~", "~0").replaceAll("/", "~1");

@@ -23,12 +23,16 @@ export interface SchemaIssue {
 export type InferInput<S extends StandardSchemaV1> = NonNullable<S["~standard"]["types"]>["input"];
 export type InferOutput<S extends StandardSchemaV1> = NonNullable<S["~standard"]["types"]>["output"];
 
-/** One line that says what is wrong and where, as `lines.0.quantity: Invalid type`. */
+/**
+ * One line that says what is wrong and where, as `lines.0.quantity: Invalid type`. It goes into logs and dead letters,
+ * so it shows no text that came: that may be personal, or a secret in the wrong place.
+ */
 export function describeIssues(issues: readonly SchemaIssue[]): string {
   return issues
     .map(({ message, path }) => {
       const at = path?.map((part) => String(typeof part === "object" ? part.key : part)).join(".");
-      return at ? `${at}: ${message}` : message;
+      const wrong = message.replace(/received ".*"$/s, "received a text");
+      return at ? `${at}: ${wrong}` : wrong;
     })
     .join("; ");
 }
