@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { X509Certificate } from "node:crypto";
 import { appendFileSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { connect as http2 } from "node:http2";
 import { join } from "node:path";
@@ -16,7 +17,7 @@ let it: TestShop;
 let again: Shop | undefined;
 beforeAll(async () => {
   // Short enough to be renewed while we look.
-  process.env.SOUK_CERTIFICATE_SECONDS = "20";
+  process.env.SOUK_CERTIFICATE_SECONDS = "30";
   it = await testShop();
 }, 240_000);
 afterAll(async () => {
@@ -397,9 +398,9 @@ describe("certificates", () => {
       );
   });
 
-  test("are renewed under load: no request fails", async () => {
+  /** Buyers and staff, who do not stop until `meanwhile` has; what was refused to them. */
+  async function underLoad(meanwhile: () => Promise<void>): Promise<string[]> {
     const sku = await it.product({ onHand: 100_000 });
-    const seen = new Map<string, Set<string>>(services.map((service) => [service, new Set()]));
     const failures: string[] = [];
     let [done, asked] = [false, 0];
     const load = async (ask: () => Promise<unknown>): Promise<void> => {
@@ -411,12 +412,50 @@ describe("certificates", () => {
     const running = [
       load(() => it.place([{ sku, quantity: 1 }])),
       load(() => it.stock(sku)),
-      load(() => it.api.call(`/api/orders?limit=1`)),
+      load(() => it.api.call("/api/orders?limit=1")),
       load(() => it.api.call(`/api/products/${sku}?n=${asked}`)),
       load(() => it.ledger()),
     ];
     try {
-      await eventually(
+      await meanwhile();
+    } finally {
+      done = true;
+      await Promise.all(running);
+    }
+    expect(asked).toBeGreaterThan(100);
+    return failures;
+  }
+
+  /** Starts all sidecars anew, one after the other: each reads whom to trust when it starts. */
+  async function restartSidecars(): Promise<void> {
+    for (const service of services) {
+      await it.shop.kill(service, "sidecar", "SIGTERM");
+      await it.shop.ready(60_000);
+    }
+    // The others may take a moment to see that it is back.
+    const all = [
+      "/api/products",
+      "/api/stock",
+      "/api/orders",
+      "/api/payments/ledger",
+      "/api/users",
+      "/api/webhooks",
+    ];
+    await eventually("all are reached again", async () => {
+      const answers = await Promise.all(all.map((path) => it.refusal(path)));
+      return answers.every(({ status }) => status < 500);
+    });
+  }
+
+  const buys = async (): Promise<void> => {
+    const order = await it.place([{ sku: await it.product(), quantity: 1 }]);
+    expect(await it.settled(order)).toMatchObject({ status: "confirmed" });
+  };
+
+  test("are renewed under load: no request fails", async () => {
+    const seen = new Map<string, Set<string>>(services.map((service) => [service, new Set()]));
+    const failures = await underLoad(() =>
+      eventually(
         "every sidecar has shown three certificates",
         async () => {
           for (const service of services)
@@ -424,19 +463,43 @@ describe("certificates", () => {
           return [...seen.values()].every((serials) => serials.size >= 3);
         },
         120_000,
-      );
-    } finally {
-      done = true;
-      await Promise.all(running);
-    }
+      ),
+    );
     expect(failures).toEqual([]);
-    expect(asked).toBeGreaterThan(100);
     // New connections take the certificates of now: a sidecar that begins anew is called, and calls.
     await it.shop.kill("orders", "sidecar");
     await it.shop.ready();
-    const order = await it.place([{ sku, quantity: 1 }]);
-    expect(await it.settled(order)).toMatchObject({ status: "confirmed" });
+    await buys();
   }, 240_000);
+
+  test("come from another authority when that is renewed, root and all; no request fails as they change", async () => {
+    const successor = await startInfra({ mtls: true });
+    const [from, to] = [join(successor.dir, "certs"), it.shop.home.certs];
+    const put = (name: string, text: string): void => writeFileSync(join(to, name), text, { mode: 0o600 });
+    const [old, next] = [to, from].map((folder) => readFileSync(join(folder, "ca.crt"), "utf8"));
+    // First everybody trusts both, then the issuer is another one, in the end the old root is trusted by nobody.
+    put("ca.crt", `${old}${next}`);
+    await restartSidecars();
+    const issuer = new X509Certificate(readFileSync(join(from, "issuer.crt")));
+    const failures = await underLoad(async () => {
+      for (const name of ["issuer.key", "issuer.crt"]) put(name, readFileSync(join(from, name), "utf8"));
+      // Sentry reads them when it starts, and is started again whenever it ends.
+      process.kill(it.shop.run.sentry.pid ?? Number.NaN, "SIGTERM");
+      await eventually(
+        "every sidecar shows a certificate of the new authority",
+        async () => {
+          const shown = await Promise.all(services.map((service) => certificateOf(it.shop, service)));
+          return shown.every(({ raw }) => new X509Certificate(raw).verify(issuer.publicKey));
+        },
+        120_000,
+      );
+    });
+    expect(failures).toEqual([]);
+    put("ca.crt", next ?? "");
+    await restartSidecars();
+    await buys();
+    await successor.stop();
+  }, 300_000);
 });
 
 describe("tokens between a service and its sidecar", () => {
