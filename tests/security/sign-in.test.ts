@@ -53,6 +53,10 @@ async function signIn(config: openid.Configuration, browser: Visitor) {
 }
 const browse = (): Visitor => visitor(it.shop.url, (request) => fetch(request));
 
+/** What a browser says of a request of the shop's own pages. */
+const own = { "sec-fetch-site": "same-origin", "sec-fetch-mode": "cors", "sec-fetch-dest": "empty" };
+const headersOf = ({ headers }: Request): Record<string, string> => Object.fromEntries(headers);
+
 /** The code of a refusal that the client was given. */
 const refused = (work: Promise<unknown>): Promise<string> =>
   work.then(
@@ -71,6 +75,11 @@ describe("openid-client", () => {
     expect(info).toMatchObject({ name: who.name, email: who.email, role: "customer" });
     const asked = (path: string) =>
       fetch(`${it.shop.url}${path}`, { headers: { authorization: `Bearer ${tokens.access_token}` } });
+    const posted = await fetch(`${it.shop.url}/me`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${tokens.access_token}` },
+    });
+    expect(await posted.json()).toEqual(info);
     expect((await asked("/api/orders")).status).toBe(200);
     expect((await asked("/api/dead-letters")).status).toBe(403);
   }, 60_000);
@@ -158,6 +167,20 @@ describe("openid-client", () => {
 });
 
 describe("through the gateway", () => {
+  test("a person signs in to a session of the gateway: the browser has no token, and reads what is its own", async () => {
+    const ask = (request: Request) =>
+      fetch(new Request(request, { headers: { ...own, ...headersOf(request) } }));
+    const browser = visitor(it.shop.url, ask, "/nowhere");
+    await browser.open("/session/sign-in?return_to=%2Fapi%2Fusers%2Fme");
+    expect(browser.text).toContain("to go on to Souk");
+    await browser.submit("/sign-in", { email: who.email, password: who.password });
+    expect(browser.at.pathname).toBe("/api/users/me");
+    expect(JSON.parse(browser.text)).toMatchObject({ email: who.email });
+    await browser.open("/session");
+    expect(JSON.parse(browser.text)).toMatchObject({ signedIn: true, name: who.name });
+    for (const { value } of browser.cookies.values()) expect(value).not.toStartWith("eyJ");
+  }, 60_000);
+
   test("pages carry their own policy, cookies are signed, for servers only and same-site", async () => {
     const browser = await browse().open(
       `/auth?${new URLSearchParams({
@@ -227,8 +250,9 @@ withBrowser("sign-in in Chromium", (open) => {
       await page.getByRole("button", { name: "Sign in" }).click();
       await page.getByRole("heading", { name: "May it act for you?" }).waitFor();
       await fits();
-      await page.getByRole("button", { name: "Allow" }).dblclick();
+      await page.getByRole("button", { name: "Allow" }).click();
       const arrived = await back.arrived;
+      await page.getByText("You can close this page").waitFor();
       const tokens = await openid.authorizationCodeGrant(config, arrived, {
         pkceCodeVerifier,
         expectedState,
@@ -238,8 +262,12 @@ withBrowser("sign-in in Chromium", (open) => {
       await fits();
       await page.getByRole("button", { name: "Sign out" }).click();
       await page.getByRole("heading", { name: "You are signed out" }).waitFor();
-      await page.goto(address.href);
-      await page.getByRole("heading", { name: "Sign in" }).waitFor();
+      await page.goto(`${it.shop.url}/session/sign-in?return_to=%2Fapi%2Fusers%2Fme`);
+      await page.getByLabel("E-mail address").fill(grace.email);
+      await page.getByLabel("Password").fill(grace.password);
+      await page.getByRole("button", { name: "Sign in" }).click();
+      await page.waitForURL(`${it.shop.url}/api/users/me`);
+      expect(await page.textContent("body")).toContain(grace.name);
     } finally {
       await back.close();
     }
