@@ -118,8 +118,9 @@ export function covers(way: string, documented: string): boolean {
   );
 }
 
-/** Every operation is counted, and may be refused by the gateway before a service hears of it. */
+/** What says who may call it is counted, and may be refused by the gateway before a service hears of it. */
 function counted(operation: Operation): Operation {
+  if (operation["x-access"] === undefined) return operation;
   const responses = Object.entries(operation.responses).map(([status, answer]) => [
     status,
     answer.$ref ? answer : { ...answer, headers: { ...answer.headers, ...rateLimits } },

@@ -5,6 +5,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { type Api, type CallOptions, openApi, Refused } from "../../packages/souk/src/api-client.ts";
 import { type OrderSeen, OrdersWatch } from "../../packages/souk/src/orders-watch.ts";
 import { type Shop, type ShopOptions, startShop } from "../../packages/souk/src/shop.ts";
+import { holdToIt } from "./served.ts";
 
 /** A whole shop of its own for a test file: real sidecars, broker and mTLS, free ports, a temporary folder. */
 export interface TestShop {
@@ -154,8 +155,11 @@ export async function testShop(
     ledger: async () =>
       (await api.call<Awaited<ReturnType<TestShop["ledger"]>>>("/api/payments/ledger")).body,
     async stop() {
-      await shop.stop();
-      rmSync(home, { recursive: true, force: true });
+      try {
+        await shop.stop();
+      } finally {
+        rmSync(home, { recursive: true, force: true });
+      }
     },
   };
 }

@@ -53,7 +53,10 @@ interface Operation {
  * An operation with the headers that come of what it answers: JSON that is read has an ETag and may be asked for with
  * the one that is known; what answers 428 wants `If-Match`; what makes something says where.
  */
-export function withHeaders<O extends Operation>(method: string, described: O): O {
+export function withHeaders<O extends Operation>(
+  { method, path }: { method: string; path: string },
+  described: O,
+): O {
   const { "x-unversioned": unversioned, ...operation } = described;
   const { responses = {} } = operation;
   const read =
@@ -64,7 +67,10 @@ export function withHeaders<O extends Operation>(method: string, described: O): 
       ? { 200: { ETag: etag, "Cache-Control": answerHeaders["Cache-Control"] }, 304: { ETag: etag } }
       : {}),
     ...(guarded && responses[200] ? { 200: { ETag: etag } } : {}),
-    ...(responses[201] ? { 201: { ETag: etag, Location: answerHeaders.Location } } : {}),
+    // Below a thing something may be made that has no place of its own.
+    ...(responses[201] && !path.includes("{")
+      ? { 201: { ETag: etag, Location: answerHeaders.Location } }
+      : {}),
   };
   const asked = [...(read ? [parameters.IfNoneMatch] : []), ...(guarded ? [parameters.IfMatch] : [])];
   const whole: Omit<Operation, "parameters"> & { parameters?: object[] } = {

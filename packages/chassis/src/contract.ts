@@ -181,7 +181,7 @@ function withExamples(paths: Paths, examples: Examples): Paths {
   const shown: Record<string, Record<string, unknown>> = {};
   for (const [path, method, plain] of operationsOf(paths)) {
     const name = `${method.toUpperCase()} ${path}`;
-    const operation = withHeaders(method, plain as object);
+    const operation = withHeaders({ method, path }, plain as object);
     left.delete(name);
     const example = examples[name];
     shown[path] = {

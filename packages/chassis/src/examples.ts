@@ -49,6 +49,8 @@ export function exemplified<O extends Described>(name: string, operation: O, exa
   });
   return {
     ...operation,
+    // What is called with nothing at all has an example, too.
+    "x-example": true,
     ...(given.length > 0 ? { parameters: shown } : {}),
     ...(operation.requestBody && body !== undefined
       ? { requestBody: withExample(operation.requestBody, body) }

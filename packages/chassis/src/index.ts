@@ -5,6 +5,7 @@ export { type Config, integer } from "./config.ts";
 export { problems, says } from "./describe.ts";
 export { emit } from "./emit.ts";
 export { cacheable, etag, isCurrent, requireMatch } from "./etag.ts";
+export type { Example, Examples } from "./examples.ts";
 export { type Following, follow, type Progress } from "./follow.ts";
 export { idempotent, idempotentStream } from "./idempotency.ts";
 export { UnknownKey } from "./keyring.ts";
