@@ -68,6 +68,17 @@ export async function testShop(
   prepare?.(home);
   // Without limits unless a test sets some: one machine asks for everybody.
   const shop = await startShop({ home, port: 0, env: { RATE_LIMITS: "off", ...env }, quiet: true, say });
+  const stopIt = shop.stop.bind(shop);
+  let held = false;
+  // A test that looks at what is left stops it by itself.
+  shop.stop = async (options) => {
+    try {
+      if (!held) await holdToIt(shop.url);
+    } finally {
+      held = true;
+      await stopIt(options);
+    }
+  };
   const api = await openApi(join(home, "dev-client.json"), shop.url);
   const watch = new OrdersWatch(api, 20);
   let made = 0;
