@@ -86,4 +86,7 @@ test("0 requests fail while keys rotate, twice, under load", async () => {
       .map(({ kid }) => kid)
       .sort(),
   ).toEqual([first, second].sort());
+
+  await keys("withdraw", first);
+  expect((await keys("list")).items.map(({ kid }) => kid)).not.toContain(first);
 }, 240_000);

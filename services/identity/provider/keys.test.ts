@@ -1,6 +1,9 @@
+import { Database } from "bun:sqlite";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createLocalJWKSet, decodeProtectedHeader, type JSONWebKeySet, jwtVerify } from "jose";
+import { issuerOf } from "./issuer.ts";
 import { type Key, keptMs, ringOf, rotation } from "./ring.ts";
+import { nextRotation } from "./rotation.ts";
 import { digest } from "./secret.ts";
 import { exchange, refreshing, replicas, type Shop, shop, signIn } from "./sign-in.fixture.ts";
 
@@ -120,6 +123,47 @@ describe("keys", () => {
     expect((await app.request("/keys/rotate", { method: "POST", scopes: ["orders:manage"] })).status).toBe(
       403,
     );
+  });
+});
+
+describe("keys by themselves", () => {
+  test("rotate when the one that signs has done so for long enough, and not because of a restart", async () => {
+    let at = Date.now();
+    const app = await shop({ now: () => at, env: { KEY_ROTATION_DAYS: "1" } });
+    try {
+      const signing = async () => (await issuerOf(app.kit).ring()).signing.jwk.kid;
+      const first = await signing();
+      at += 23 * 3_600_000;
+      const due = await nextRotation(app.store, app.kit.config, at);
+      expect(due?.at).toBeGreaterThan(at);
+      expect(due?.at).toBeLessThanOrEqual(at + 3_600_000);
+      at += 2 * 3_600_000;
+      const until = performance.now() + 60_000;
+      while ((await signing()) === first && performance.now() < until) await Bun.sleep(50);
+      expect(await signing()).not.toBe(first);
+      expect((await nextRotation(app.store, app.kit.config, at))?.at).toBeGreaterThan(at + 23 * 3_600_000);
+    } finally {
+      await app.stop();
+    }
+  }, 90_000);
+
+  test("of a version that knew no next key go on signing", async () => {
+    const several = await replicas();
+    try {
+      const before = await several.start();
+      const published = async (app: typeof before) =>
+        ((await (await app.request("/jwks")).json()) as JSONWebKeySet).keys.map(({ kid }) => kid);
+      const [first] = await published(before);
+      const database = new Database(several.file);
+      database.run("delete from signing_keys where generation > 1");
+      database.run("update signing_keys set signs_from = null");
+      database.close();
+      const after = await several.start();
+      expect((await published(after))[0]).toBe(first);
+      expect(await published(after)).toHaveLength(2);
+    } finally {
+      await several.stop();
+    }
   });
 });
 
