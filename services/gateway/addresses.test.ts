@@ -3,7 +3,7 @@ import { clientAddress } from "./addresses.ts";
 
 test.each([
   // Nobody is trusted: what a client says of itself changes nothing.
-  ["192.0.2.1", "203.0.113.9", undefined, "192.0.2.1"],
+  ["192.0.2.1", "203.0.113.9", "", "192.0.2.1"],
   ["192.0.2.1", "203.0.113.9", "10.0.0.0/8", "192.0.2.1"],
   ["10.1.2.3", "203.0.113.9", "10.0.0.0/8", "203.0.113.9"],
   // Only what the proxy itself has added counts, not what the client had written before.

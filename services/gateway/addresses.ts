@@ -5,21 +5,20 @@ import type { Context } from "hono";
 const ranges = new Map<string, BlockList>();
 
 /** Address of a request's client, as far as it is known. */
-export const addressOf = <S>(c: Context<Env<S>>): string =>
-  clientAddress(c.env?.ip ?? "", c.req.header("x-forwarded-for"), c.var.kit.config.env.TRUSTED_PROXIES);
+export function addressOf<S>(c: Context<Env<S>>): string {
+  const end = c.env?.ip ?? "";
+  const trusted = c.var.kit.config.env.TRUSTED_PROXIES;
+  return trusted ? clientAddress(end, c.req.header("x-forwarded-for"), trusted) : unmapped(end);
+}
 
 /**
  * Address of a client: its end of the connection. Where that end is one of the trusted proxies (addresses and CIDR
  * ranges), it is the last one of `X-Forwarded-For` that is none of them; whatever stands before it anybody may have written.
  * @throws {Error} naming what of `trusted` is no range
  */
-export function clientAddress(
-  end: string,
-  forwarded: string | undefined,
-  trusted: string | undefined,
-): string {
+export function clientAddress(end: string, forwarded: string | undefined, trusted: string): string {
   const peer = unmapped(end);
-  if (!trusted || !isProxy(trusted, peer)) return peer;
+  if (!isProxy(trusted, peer)) return peer;
   const hops = (forwarded ?? "").split(",").map((hop) => unmapped(hop.trim()));
   for (const hop of hops.reverse()) {
     // Not an address: nothing to count anybody by.
@@ -51,4 +50,5 @@ const isProxy = (trusted: string, address: string): boolean =>
   isIP(address) !== 0 && proxies(trusted).check(address, isIP(address) === 4 ? "ipv4" : "ipv6");
 
 /** IPv4 as it is written by itself, where a socket for both has it as IPv6. */
-const unmapped = (ip: string): string => /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(ip)?.[1] ?? ip;
+const unmapped = (ip: string): string =>
+  !ip.includes(":") ? ip : (/^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(ip)?.[1] ?? ip);

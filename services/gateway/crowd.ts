@@ -1,10 +1,5 @@
-import { type Config, type Env, integer, Problem } from "chassis";
-import type { MiddlewareHandler } from "hono";
-import { addressOf } from "./addresses.ts";
+import { type Config, integer, Problem } from "chassis";
 import { overloaded } from "./admission.ts";
-import { untilRead } from "./bodies.ts";
-import type { Memory } from "./edge.ts";
-import { network } from "./limiter.ts";
 
 /** Far more than one network's people have under way at once, and a part of what one process can hold. */
 const usual = 256;
@@ -17,6 +12,8 @@ const mostAtAll = 10_000;
 export class Crowd {
   readonly #most: number;
   readonly #of = new Map<string, number>();
+  /** Requests whose answers go on for as long as somebody listens. */
+  readonly stays = new WeakSet<Request>();
   #all = 0;
   #refused = 0;
 
@@ -25,12 +22,8 @@ export class Crowd {
     this.#most = integer(config, "REQUESTS_AT_ONCE", config.env.RATE_LIMITS === "off" ? 0 : usual);
   }
 
-  /**
-   * Takes a place.
-   * @returns gives it back; may be called twice
-   * @throws {Problem} 429 or 503
-   */
-  enter(who: string): () => void {
+  /** Takes a place, which is to be given back. @throws {Problem} 429 or 503 */
+  enter(who: string): void {
     const own = this.#of.get(who) ?? 0;
     if (this.#most > 0 && own >= this.#most) {
       this.#refused++;
@@ -43,15 +36,13 @@ export class Crowd {
     if (this.#all >= mostAtAll) throw overloaded("gateway");
     this.#of.set(who, own + 1);
     this.#all++;
-    let here = true;
-    return () => {
-      if (!here) return;
-      here = false;
-      this.#all--;
-      const left = (this.#of.get(who) ?? 1) - 1;
-      if (left > 0) this.#of.set(who, left);
-      else this.#of.delete(who);
-    };
+  }
+
+  leave(who: string): void {
+    this.#all--;
+    const left = (this.#of.get(who) ?? 1) - 1;
+    if (left > 0) this.#of.set(who, left);
+    else this.#of.delete(who);
   }
 
   get underWay(): number {
@@ -62,17 +53,3 @@ export class Crowd {
     return this.#refused;
   }
 }
-
-/** Gives a request its place for as long as it is under way. */
-export const crowded: MiddlewareHandler<Env<Memory>> = async (c, next) => {
-  const leave = c.var.kit.store.crowd.enter(network(addressOf(c)));
-  let follows = false;
-  try {
-    await next();
-    // Nothing but a stream of events goes on long after its beginning.
-    follows = c.res.headers.get("content-type")?.startsWith("text/event-stream") ?? false;
-    if (follows) c.res = untilRead(c.res, leave);
-  } finally {
-    if (!follows) leave();
-  }
-};

@@ -14,20 +14,20 @@ import {
 import type { Context, MiddlewareHandler } from "hono";
 import { proxies } from "./addresses.ts";
 import { EdgeCache, type Found } from "./cache.ts";
-import { Crowd, crowded } from "./crowd.ts";
+import { Crowd } from "./crowd.ts";
 import { deadLetterPaths, deadLetters } from "./dead-letters.ts";
 import { Descriptions } from "./descriptions.ts";
 import { docPaths, docRoutes } from "./docs-routes.ts";
+import { door } from "./door.ts";
 import { forward, forwardWhole, passBack } from "./forward.ts";
 import { home } from "./home.ts";
-import { hosted } from "./hosts.ts";
 import { Lanes } from "./lanes.ts";
-import { guessing, limited } from "./limited.ts";
+import { limited } from "./limited.ts";
 import { asked } from "./paths.ts";
 import { secured } from "./protection.ts";
 import { RateLimits } from "./rate-limits.ts";
 import { Readiness } from "./readiness.ts";
-import { sessionPaths, sessionRoutes, signedIn } from "./session-routes.ts";
+import { sessionPaths, sessionRoutes } from "./session-routes.ts";
 import { Sessions } from "./sessions.ts";
 import { pagePolicy } from "./style.ts";
 import { behind, type Way, ways } from "./ways.ts";
@@ -133,7 +133,7 @@ export const checks = Object.fromEntries(
   ]),
 );
 
-export const edgeMiddleware: MiddlewareHandler<E>[] = [secured, crowded, hosted, guessing, signedIn];
+export const edgeMiddleware: MiddlewareHandler<E>[] = [secured, door];
 
 async function front(c: Context<E>): Promise<Response> {
   const states = await c.var.kit.store.readiness.states(c.var.kit);

@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 import { type Config, type Env, Problem } from "chassis";
-import type { MiddlewareHandler } from "hono";
+import type { Context } from "hono";
 import type { Memory } from "./edge.ts";
 
 /** A host and port as they are written (RFC 3986 section 3.2.2); two Host headers, which come joined, are none. */
@@ -30,20 +30,19 @@ const nameOf = (host: string): string => host.replace(/:\d+$/, "").replace(/\.$/
  * Refuses requests that do not say whom they are for, or say it is somebody else.
  * @throws {Problem} 400 for what is no host, 421 for another one (RFC 9110 section 7.4)
  */
-export const hosted: MiddlewareHandler<Env<Memory>> = async (c, next) => {
+export function requireOurs(c: Context<Env<Memory>>): void {
   const { config, store } = c.var.kit;
   const host = c.req.raw.headers.get("host");
   // Only HTTP/1.0 may leave it out; the runtime refuses what else does.
-  if (host === null || store.hosts.has(host)) return next();
+  if (host === null || store.hosts.has(host)) return;
   if (!form.test(host))
     throw new Problem(400, { code: "invalid-host", detail: "The Host header is not one host" });
-  if (!isOurs(host, config)) {
-    if (open.has(c.req.path)) return next();
+  if (isOurs(host, config)) {
+    if (store.hosts.size < mostKnown) store.hosts.add(host);
+  } else if (!open.has(c.req.path)) {
     throw new Problem(421, {
       code: "misdirected",
       detail: "This shop has another name: PUBLIC_URL says which, and ALLOWED_HOSTS which else it goes by",
     });
   }
-  if (store.hosts.size < mostKnown) store.hosts.add(host);
-  await next();
-};
+}

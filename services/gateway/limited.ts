@@ -17,9 +17,8 @@ export const limited: MiddlewareHandler<E> = async (c, next) => {
   for (const [name, value] of told) c.res.headers.set(name, value);
 };
 
-/** Refuses tokens unseen from a network that has sent many that did not hold. */
+/** Of requests with a token: refuses it unseen from a network that has sent many that did not hold. */
 export const guessing: MiddlewareHandler<E> = async (c, next) => {
-  if (c.req.header("authorization") === undefined) return next();
   const { kit } = c.var;
   const { limits } = kit.store;
   const who = network(addressOf(c));

@@ -22,10 +22,10 @@ const where = "gateway.sign-in";
 
 const Kept = v.object({ nonce: v.string(), verifier: v.string(), returnTo: v.string() });
 
-/** Gives requests of a browser that is signed in the access token of its session. */
+/** Of requests with cookies and no token: gives those of a browser that is signed in the access token of its session. */
 export const signedIn: MiddlewareHandler<E> = async (c, next) => {
   const { headers } = c.req.raw;
-  const id = c.req.path.startsWith("/api/") && !headers.has("authorization") ? idOf(c) : undefined;
+  const id = c.req.path.startsWith("/api/") ? idOf(c) : undefined;
   const safe = isSafe(c.req.method);
   // What another site makes a browser read gets what everybody gets.
   if (id === undefined || (safe && !isOwnRead(headers))) return next();
