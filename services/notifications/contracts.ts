@@ -17,7 +17,12 @@ const EventName = v.picklist([
 export type EventName = v.InferOutput<typeof EventName>;
 const Status = v.picklist(["enabled", "disabled"]);
 const DeliveryStatus = v.picklist(["pending", "delivered", "failed"]);
-const Url = v.pipe(v.string(), v.maxLength(2_000), v.url());
+const Url = v.pipe(
+  v.string(),
+  v.maxLength(2_000),
+  v.regex(/^[^\p{Cc}\p{Cs}\s]+$/u, "no spaces, no control characters"),
+  v.url(),
+);
 const Events = v.pipe(v.array(EventName), v.minLength(1), v.maxLength(EventName.options.length));
 
 export const NewWebhook = v.strictObject({ url: Url, events: Events });

@@ -1,4 +1,4 @@
-import { testService } from "chassis/testing";
+import { type TestOptions, testService } from "chassis/testing";
 import { CompactEncrypt } from "jose";
 import service from "./service.ts";
 
@@ -30,7 +30,10 @@ export interface Asked {
 }
 
 /** The service in this process, with a mail server that a test rules over. */
-export async function rig(env: Record<string, string> = {}, fieldKeys?: () => string) {
+export async function rig(
+  env: Record<string, string> = {},
+  { db, fieldKeys }: Pick<TestOptions, "db" | "fieldKeys"> = {},
+) {
   const asked: Asked[] = [];
   /** What the binding answers: undefined for "taken", else the sidecar's words. */
   let refusal: (one: Asked) => string | undefined = () => undefined;
@@ -38,6 +41,7 @@ export async function rig(env: Record<string, string> = {}, fieldKeys?: () => st
   const heard: (() => void)[] = [];
   const app = await testService(service, {
     folder: import.meta.dir,
+    db,
     fieldKeys,
     now: () => time,
     env: {

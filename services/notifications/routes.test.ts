@@ -86,6 +86,7 @@ describe("registering", () => {
     [{ url: "https://10.0.0.1/", events: ["order.placed"] }, 422, "webhook-url-refused"],
     [{ url: "ftp://example.com/", events: ["order.placed"] }, 422, "webhook-url-refused"],
     [{ url: "no url", events: ["order.placed"] }, 400, "invalid-body"],
+    [{ url: "https://example.com/\u0000", events: ["order.placed"] }, 400, "invalid-body"],
     [{ url: "https://example.com/", events: [] }, 400, "invalid-body"],
     [{ url: "https://example.com/", events: ["order.invented"] }, 400, "invalid-body"],
     [{ url: "https://example.com/", events: ["order.placed"], x: 1 }, 400, "invalid-body"],
@@ -291,7 +292,7 @@ describe("a webhook", () => {
     const key = (of: number) => Buffer.alloc(32, of).toString("base64url");
     let ring = JSON.stringify({ current: "k1", keys: { k1: key(1) } });
     await on.stop();
-    on = await rig({ FIELD_KEYS_REFRESH_MS: "20" }, () => ring);
+    on = await rig({ FIELD_KEYS_REFRESH_MS: "20" }, { fieldKeys: () => ring });
     const { id, secret } = await registered();
     ring = JSON.stringify({ current: "k2", keys: { k1: key(1), k2: key(2) } });
     await until(
