@@ -1,3 +1,4 @@
+import { invalid, json, Refused } from "./answers.ts";
 import { type Fields, fields, flat } from "./form.ts";
 import type { Dispute, FakeStripe, Intent, Refund } from "./types.ts";
 
@@ -17,19 +18,6 @@ const methods: Record<string, string> = {
 
 /** Stripe forgets an idempotency key after a day. */
 const remembers = 24 * 60 * 60_000;
-
-class Refused extends Error {
-  readonly status: number;
-  readonly error: Record<string, unknown>;
-  constructor(status: number, error: Record<string, unknown>) {
-    super(String(error.code ?? error.type));
-    this.status = status;
-    this.error = error;
-  }
-}
-
-const invalid = (code: string, more: Record<string, unknown> = {}): Refused =>
-  new Refused(400, { type: "invalid_request_error", code, message: code, ...more });
 
 export function fakeStripe({ apiKey = "sk_test_souk" } = {}): FakeStripe {
   const intents = new Map<string, Intent>();
@@ -294,9 +282,3 @@ export function fakeStripe({ apiKey = "sk_test_souk" } = {}): FakeStripe {
   };
   return fake;
 }
-
-const json = (status: number, body: unknown, headers: Record<string, string> = {}): Response =>
-  new Response(typeof body === "string" ? body : JSON.stringify(body), {
-    status,
-    headers: { "content-type": "application/json", "request-id": "req_test", ...headers },
-  });
