@@ -25,6 +25,7 @@ export const docsPage = (nonce: string) => html`<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta property="csp-nonce" content="${nonce}">
 <title>Souk: the API</title>
+<link rel="icon" href="data:,">
 <script src="/docs/start.js" nonce="${nonce}"></script>
 <script src="/docs/scalar.js" defer></script>
 </head>

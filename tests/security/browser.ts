@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe } from "bun:test";
 import { accessSync, constants } from "node:fs";
 import { join } from "node:path";
-import { type Browser, chromium, type Page } from "playwright-core";
+import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 
 /** Chromium, where this machine has one: at CHROMIUM_PATH, or on the PATH under one of its names. */
 function executable(): string | undefined {
@@ -23,9 +23,12 @@ function runs(path: string): boolean {
 
 /**
  * Tests that need a browser; without one it is said that they did not run.
- * @param tests are given a function that opens a page: 320 px wide, without scripts, with no past
+ * @param tests are given a function that opens a page: 320 px wide, without scripts (unless said otherwise), with no past
  */
-export function withBrowser(name: string, tests: (open: () => Promise<Page>) => void): void {
+export function withBrowser(
+  name: string,
+  tests: (open: (over?: BrowserContextOptions) => Promise<Page>) => void,
+): void {
   const executablePath = executable();
   if (executablePath === undefined) {
     process.stdout.write(`not run: ${name} (no chromium)\n`);
@@ -39,10 +42,11 @@ export function withBrowser(name: string, tests: (open: () => Promise<Page>) => 
       browser = await chromium.launch({ executablePath, args, timeout: 60_000 });
     }, 60_000);
     afterAll(() => browser?.close(), 60_000);
-    tests(async () => {
+    tests(async (over) => {
       const context = await browser.newContext({
         javaScriptEnabled: false,
         viewport: { width: 320, height: 640 },
+        ...over,
       });
       return context.newPage();
     });
