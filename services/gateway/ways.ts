@@ -67,6 +67,8 @@ export const ways: Way[] = [
   page("/forgot-password"),
   page("/reset-password"),
 
+  { path: "/api/clients", service: "identity", methods: ["GET", "POST"] },
+  { path: "/api/clients/:id", service: "identity", methods: ["GET", "DELETE"] },
   { path: "/api/keys", service: "identity", methods: ["GET"] },
   { path: "/api/keys/rotate", service: "identity", methods: ["POST"], changes: () => [ofIdentity] },
   { path: "/api/keys/:kid", service: "identity", methods: ["DELETE"], changes: () => [ofIdentity] },

@@ -118,6 +118,35 @@ export const KeyList = v.object({ items: v.array(KeyView) });
 /** `at`: when the next key begins to sign. */
 export const KeyRotation = v.object({ at: v.string(), items: v.array(KeyView) });
 
+const Uri = v.pipe(v.string(), v.maxLength(2_000));
+/**
+ * A client that is to get tokens. One with redirect URIs signs people in; one without is a machine. `keys` are the public
+ * keys (RFC 7517) of one with `private_key_jwt`; `native` is a program on people's own devices.
+ */
+export const NewClient = v.strictObject({
+  name: line(100),
+  scopes: v.pipe(v.array(v.pipe(v.string(), v.maxLength(100))), v.minLength(1), v.maxLength(50)),
+  auth: v.optional(v.picklist(["client_secret", "private_key_jwt", "none"]), "client_secret"),
+  redirectUris: v.optional(v.pipe(v.array(Uri), v.maxLength(20))),
+  postLogoutRedirectUris: v.optional(v.pipe(v.array(Uri), v.maxLength(20))),
+  native: v.optional(v.boolean()),
+  keys: v.optional(v.pipe(v.array(v.record(v.string(), v.unknown())), v.minLength(1), v.maxLength(5))),
+});
+export type NewClient = v.InferOutput<typeof NewClient>;
+
+export const ClientView = v.object({
+  id: v.string(),
+  name: v.string(),
+  scopes: v.array(v.string()),
+  auth: v.string(),
+  redirectUris: v.array(v.string()),
+  postLogoutRedirectUris: v.array(v.string()),
+});
+/** `secret` is shown once: only a digest of it is kept. */
+export const CreatedClient = v.object({ ...ClientView.entries, secret: v.optional(v.string()) });
+export const ClientList = v.object({ items: v.array(ClientView), nextCursor: v.nullable(v.string()) });
+export const ClientQuery = v.strictObject({ limit: v.optional(v.string()), cursor: v.optional(v.string()) });
+
 // ── Users ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** An address as mail servers take it (RFC 5321: 254 characters at most). */

@@ -1,6 +1,7 @@
 import { cacheable, open, problems, router, says } from "chassis";
 import { Discovery, Jwks, Token, TokenRefusal, TokenRequest } from "./contracts.ts";
 import { accountPages } from "./provider/account-pages.ts";
+import { clientRoutes } from "./provider/client-routes.ts";
 import { endpoints } from "./provider/endpoints.ts";
 import { interactionRoutes } from "./provider/interactions.ts";
 import { issuerOf } from "./provider/issuer.ts";
@@ -11,6 +12,7 @@ const holds = "public, max-age=300";
 
 export const routes = router<Store>()
   .route("/", userRoutes)
+  .route("/", clientRoutes)
   .route("/", endpoints)
   .route("/", interactionRoutes)
   .route("/", accountPages)

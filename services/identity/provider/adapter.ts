@@ -130,7 +130,7 @@ const clientsOnly = ({ client }: AdapterRoom): Adapter => ({
 });
 
 /** A client as the library describes one (RFC 7591). */
-function metadataOf({ id, name, secretDigest, scopes, settings }: Client): AdapterPayload {
+export function metadataOf({ id, name, secretDigest, scopes, settings }: Client): AdapterPayload {
   const described = { client_id: id, client_name: name, scope: scopes.join(" ") };
   if (!settings || settings.auth === "client_secret") {
     Object.assign(described, {

@@ -70,3 +70,6 @@ export const cliClient: Client = {
     postLogoutRedirectUris: [],
   },
 };
+
+/** Clients that the shop makes itself, at each start. */
+export const ofTheShop: ReadonlySet<string> = new Set([webClientId, ...ofDevelopment]);

@@ -1,4 +1,4 @@
-import { desc, lte } from "drizzle-orm";
+import { desc, gt, lte } from "drizzle-orm";
 import { type Db, type Dialect, insert, remove, update, upsert, type Write } from "drizzle-outbox";
 import type { Client, ClientSettings } from "./clients.ts";
 
@@ -68,6 +68,15 @@ export const providerTables = (t: Dialect) => ({
 
 export const providerStore = (db: Db, t: ReturnType<typeof providerTables>) => ({
   client: (id: string): Promise<Client | undefined> => db.find(t.clients, { id }),
+  /** By id. */
+  clients: (after: string | undefined, limit: number): Promise<Client[]> =>
+    db
+      .select()
+      .from(t.clients)
+      .where(after === undefined ? undefined : gt(t.clients.id, after))
+      .orderBy(t.clients.id)
+      .limit(limit),
+  dropClient: ({ id }: Client): Write => remove(t.clients, { id }, { rows: 1 }),
   saveClient: (client: Client): Write =>
     upsert(t.clients, { ...client, settings: client.settings ?? null }, { on: ["id"] }),
 
