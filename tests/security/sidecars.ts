@@ -86,3 +86,41 @@ export const certificateOf = (shop: Shop, service: string): Promise<PeerCertific
     });
     socket.once("error", reject);
   });
+
+interface Described {
+  paths: Record<string, Record<string, object>>;
+}
+/** A file of a service's contract. */
+export const contract = <T>(service: string, file: string): T =>
+  JSON.parse(readFileSync(join(root, "services", service, "contract", file), "utf8")) as T;
+
+/** The paths of a service's contract with their methods, parameters filled in. */
+export const operations = (service: string): [method: string, path: string][] =>
+  Object.entries(contract<Described>(service, "openapi.json").paths).flatMap(([path, methods]) =>
+    // That it lives is for everybody to see.
+    Object.keys(path === "/health" ? {} : methods).map((method): [string, string] => [
+      method.toUpperCase(),
+      path.replace(/\{\w+\}/g, "x"),
+    ]),
+  );
+
+/** Whether a policy has an operation for a call, as Dapr reads it: `/orders/**` is `/orders` and all below. */
+export function allows(
+  policy: { name: string; httpVerb: string[] }[],
+  method: string,
+  path: string,
+): boolean {
+  return policy.some(
+    ({ name, httpVerb }) =>
+      httpVerb.includes(method) &&
+      (name.endsWith("/**") ? `${path}/`.startsWith(name.slice(0, -2)) : name === path),
+  );
+}
+
+/** A field of the broker's component. */
+export function fieldOf(name: string): string {
+  const { spec } = parse(readFileSync(join(root, "components/pubsub.yaml"), "utf8")) as {
+    spec: { metadata: { name: string; value: string }[] };
+  };
+  return spec.metadata.find((field) => field.name === name)?.value ?? "";
+}
