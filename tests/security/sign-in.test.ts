@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
+import { exportJWK, generateKeyPair } from "jose";
 import * as openid from "openid-client";
 import { type Visitor, visitor } from "../../services/identity/provider/visitor.fixture.ts";
 import { type TestShop, testShop } from "../e2e/shop.ts";
@@ -119,6 +120,22 @@ describe("openid-client", () => {
     expect(await refused(openid.refreshTokenGrant(config, String(tokens.refresh_token)))).toBe(
       "invalid_grant",
     );
+  }, 60_000);
+
+  test("gets tokens as a machine with a key of its own, once it is registered", async () => {
+    const { privateKey, publicKey } = await generateKeyPair("ES256");
+    const key = { ...(await exportJWK(publicKey)), kid: "warehouse-1", alg: "ES256", use: "sig" };
+    const body = { name: "Warehouse", scopes: ["inventory:write"], auth: "private_key_jwt", keys: [key] };
+    const { id } = (await it.api.call<{ id: string }>("/api/clients", { method: "POST", body })).body;
+    const config = await discover(id, openid.PrivateKeyJwt({ key: privateKey, kid: "warehouse-1" }));
+    const { access_token, scope } = await openid.clientCredentialsGrant(config);
+    expect(scope).toBe("inventory:write");
+    const asked = await fetch(`${it.shop.url}/api/stock`, {
+      headers: { authorization: `Bearer ${access_token}` },
+    });
+    expect(asked.status).toBe(200);
+    await it.api.call(`/api/clients/${id}`, { method: "DELETE" });
+    expect(await refused(openid.clientCredentialsGrant(config))).toBe("invalid_client");
   }, 60_000);
 
   test("is not taken in: another issuer's answer (mix-up), another state, a code for the second time", async () => {
