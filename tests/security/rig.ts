@@ -86,10 +86,12 @@ export async function rigOf(service: string, behind: Rig[] = []): Promise<Rig> {
 }
 
 /** The sidecar: every secret there may be, and the services that the gateway calls. */
-async function sidecar(request: Request, behind: Rig[]): Promise<Response> {
+async function sidecar(request: Request, behind: Rig[]): Promise<Response | undefined> {
   const { pathname, search } = new URL(request.url);
   const secret = /^\/v1\.0\/secrets\/secrets\/([\w-]+)$/.exec(pathname)?.[1];
   if (secret) return Response.json({ [secret]: Buffer.alloc(32, secret).toString("base64url") });
+  // A state store in memory stands behind a service under test.
+  if (pathname.startsWith("/v1.0/state/")) return undefined;
   const [, name, path = ""] = /^\/v1\.0\/invoke\/([^/]+)\/method(.*)$/.exec(pathname) ?? [];
   const found = behind.find(({ service }) => service === name);
   if (!found)
@@ -112,6 +114,8 @@ const written: Record<string, (params: Record<string, string>, n: number) => obj
   "PUT /products/:sku": () => product,
   "PATCH /products/:sku": () => ({ name: "Another name" }),
   "POST /products": (_, n) => ({ ...product, sku: `new-${n}` }),
+  "POST /carts/mine/merge": ({ cartId }) => ({ cartId }),
+  "PUT /carts/:id/lines/:sku": () => ({ quantity: 2 }),
   "PUT /stock/:sku": () => ({ onHand: 7 }),
   "POST /payments/:orderId/refunds": () => ({}),
   "POST /users": (_, n) => ({
