@@ -163,6 +163,23 @@ describe("two gateways with one state store", () => {
     expect(state.text()).toContain('"reads-address ":10');
   });
 
+  test("tell what was counted while they told the rest, even if nothing more comes", async () => {
+    const state = sharedState();
+    const asked = Promise.withResolvers<void>();
+    const gate = Promise.withResolvers<void>();
+    const store = async (request: Request) => {
+      asked.resolve();
+      await gate.promise;
+      return state.answer(request);
+    };
+    const one = await gateway(limits, { store, now: () => 1_800_000_000_000 });
+    await one.edge("/api/categories");
+    await asked.promise;
+    expect(await statuses(one, 5, "/api/categories")).toEqual(Array(5).fill(200));
+    gate.resolve();
+    await until(() => state.text().includes('"reads-address ":6'));
+  });
+
   test("one goes on by itself while there is no store, and says so", async () => {
     const one = await gateway(limits);
     const shared = async () =>
