@@ -3,6 +3,8 @@ import type { State } from "./readiness.ts";
 import { style } from "./style.ts";
 
 const links: [string, string][] = [
+  ["/docs", "the API, to read and to try"],
+  ["/docs/events", "the events that services tell each other"],
   ["/api/products", "the products, as the API shows them"],
   ["/ready", "every part and its state"],
   ["/health", "that the gateway is alive"],

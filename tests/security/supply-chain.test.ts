@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { isAllowed } from "../../packages/souk/src/supply/licences.ts";
-import { readGoModules, readLockfile } from "../../packages/souk/src/supply/lockfile.ts";
+import { readGoModules, readLockfile, readVendored } from "../../packages/souk/src/supply/lockfile.ts";
 import { bom } from "../../packages/souk/src/supply/sbom.ts";
 import { findSecrets, scan } from "./secrets.ts";
 
@@ -80,6 +80,11 @@ describe("the bill of materials", () => {
     expect(bomFormat).toBe("CycloneDX");
     const npm = locked.map(({ name, version }) => `pkg:npm/${name.replace("@", "%40")}@${version}`);
     expect(npm.filter((purl) => !purls.has(purl))).toEqual([]);
+    const vendored = readVendored(root);
+    expect(vendored.map(({ name }) => name)).toEqual(["@scalar/api-reference"]);
+    expect(vendored.filter(({ license }) => !isAllowed(license))).toEqual([]);
+    for (const { name, version } of vendored)
+      expect(purls).toContain(`pkg:npm/${name.replace("@", "%40")}@${version}`);
     const modules = readGoModules(root);
     expect(modules.map(({ path }) => path)).toContain("github.com/dapr/dapr");
     expect(modules.length).toBeGreaterThan(100);

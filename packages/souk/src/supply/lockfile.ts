@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 /** A package of the lockfile that comes from outside the repository. */
@@ -53,4 +53,27 @@ export function readGoModules(root: string): GoModule[] {
   return [
     ...text.matchAll(/^\s*(?:require )?([\w.-]+\.[\w.-]+\/\S+|[\w-]+\.[\w.-]+) (v\S+)(?: \/\/ indirect)?$/gm),
   ].map(([, path = "", version = ""]) => replaced.get(path) ?? { path, version });
+}
+
+/** A file of somebody else's that lies in the repository. */
+export interface Vendored {
+  /** npm package that it was taken out of. */
+  name: string;
+  version: string;
+  /** SPDX. */
+  license: string;
+  /** SHA-512 of the file (Subresource Integrity). */
+  integrity: string;
+  /** Where it lies. */
+  place: string;
+}
+
+/** What services keep in `vendor/`, each with a note that says what it is. */
+export function readVendored(root: string): Vendored[] {
+  return globSync("services/*/vendor/*/vendored.json", { cwd: root })
+    .toSorted()
+    .map((place) => ({
+      ...(JSON.parse(readFileSync(join(root, place), "utf8")) as Omit<Vendored, "place">),
+      place,
+    }));
 }

@@ -1,11 +1,11 @@
 // bun packages/souk/src/supply/sbom.ts [file]: the software bill of materials (CycloneDX 1.5, JSON) of this checkout:
-// what npm's lockfile pins, and the Go modules that the Dapr runtime is built from.
+// what npm's lockfile pins, what lies in vendor/, and the Go modules that the Dapr runtime is built from.
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { table } from "../terminal.ts";
 import { byLicence } from "./licences.ts";
-import { type GoModule, readGoModules, readLockfile } from "./lockfile.ts";
+import { type GoModule, readGoModules, readLockfile, readVendored, type Vendored } from "./lockfile.ts";
 
 interface Component {
   "bom-ref": string;
@@ -32,12 +32,21 @@ export function bom(root: string): Bom {
   const { status, stdout, stderr } = spawnSync("npm", args, { cwd: root, encoding: "utf8" });
   if (status !== 0) throw new Error(`npm made no bill of materials: ${stderr}`);
   const document = JSON.parse(stdout) as Bom;
-  return { ...document, components: [...document.components, ...readGoModules(root).map(componentOf)] };
+  const vendored = readVendored(root).map(vendoredComponent);
+  return {
+    ...document,
+    components: [...document.components, ...vendored, ...readGoModules(root).map(componentOf)],
+  };
 }
 
 function componentOf({ path, version }: GoModule): Component {
   const purl = `pkg:golang/${path}@${encodeURIComponent(version)}`;
   return { "bom-ref": purl, type: "library", name: path, version, purl, scope: "required" };
+}
+
+function vendoredComponent({ name, version }: Vendored): Component {
+  const purl = `pkg:npm/${name.replace("@", "%40")}@${version}`;
+  return { "bom-ref": `${purl}#vendored`, type: "library", name, version, purl, scope: "required" };
 }
 
 if (import.meta.main) {
