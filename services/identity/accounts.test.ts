@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,6 +8,8 @@ import { network } from "./attempts.ts";
 import { createPasswords } from "./passwords.ts";
 import { roomOf } from "./room.ts";
 import { ada, type People, people } from "./users.fixture.ts";
+
+setDefaultTimeout(60_000);
 
 let now: number;
 let app: People;

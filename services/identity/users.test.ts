@@ -1,7 +1,9 @@
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { createHash } from "node:crypto";
 import { roomOf } from "./room.ts";
 import { ada, type People, people, type Seen } from "./users.fixture.ts";
+
+setDefaultTimeout(60_000);
 
 let now: number;
 let app: People;

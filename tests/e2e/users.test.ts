@@ -1,11 +1,13 @@
 import { Database } from "bun:sqlite";
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { createHmac } from "node:crypto";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { compactDecrypt, exportJWK, generateKeyPair, SignJWT } from "jose";
 import type { Answer, CallOptions } from "../../packages/souk/src/api-client.ts";
 import { eventually, type TestShop, testShop } from "./shop.ts";
+
+setDefaultTimeout(120_000);
 
 // Somebody else's provider, which the shop trusts, signs in whom this test wants: what is tested is what users may do.
 const keys = await generateKeyPair("ES256");
