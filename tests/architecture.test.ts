@@ -148,4 +148,4 @@ test("migrations are what the tables need (npm run migrations)", () => {
     });
     expect(exitCode, `${service}: ${stdout}${stderr}`).toBe(0);
   }
-});
+}, 60_000);
