@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { Commit } from "chassis";
 import { type TestService, testService } from "chassis/testing";
-import { openSqlite } from "drizzle-outbox";
+import { type Db, openSqlite } from "drizzle-outbox";
 import { roomOf } from "../room.ts";
 import service from "../service.ts";
 import type { Store } from "../store.ts";
@@ -60,11 +60,14 @@ export async function shop(options: Parameters<typeof people>[0] = {}): Promise<
   return { ...app, ...front(app), commit: roomOf(app.kit).commit };
 }
 
-/** Services that share a database and their secrets, as replicas do, and one that is started again. */
-export async function replicas(env: Record<string, string> = {}) {
+/**
+ * Services that share a database and their secrets, as replicas do, and one that is started again.
+ * @param given an open, empty database in the place of a SQLite file; closed with the rest
+ */
+export async function replicas(env: Record<string, string> = {}, given?: Db) {
   const folder = mkdtempSync(join(tmpdir(), "replicas-"));
   const file = join(folder, "identity.db");
-  const db = await openSqlite(file);
+  const db = given ?? (await openSqlite(file));
   const secrets = Object.fromEntries(
     ["key", "index", "mail"].map((name) => [name, randomBytes(32).toString("base64url")]),
   );
