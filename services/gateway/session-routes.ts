@@ -9,6 +9,7 @@ import type { Memory } from "./edge.ts";
 import { network } from "./limiter.ts";
 import type { Begun } from "./openid.ts";
 import { isOwnRead, isSafe, requireOwnPage } from "./own-site.ts";
+import { seal, unseal } from "./sealing.ts";
 import { isId } from "./session-store.ts";
 import { failedPage, failedPolicy } from "./sign-in-page.ts";
 
@@ -82,8 +83,7 @@ export const sessionRoutes = router<Memory>()
       const { kit } = c.var;
       const returnTo = ownPath(c.req.query("return_to") ?? "/", kit.config.publicUrl);
       const { state, nonce, verifier, url } = await kit.store.sessions.openId.begin(kit);
-      await kit.sealed.ready();
-      const kept = kit.sealed.seal(JSON.stringify({ nonce, verifier, returnTo }), where, state);
+      const kept = await seal(kit, JSON.stringify({ nonce, verifier, returnTo }), where, state);
       c.header("set-cookie", setCookie(signInName(c, state), kept, patience, secure(c)));
       return c.redirect(url, 302);
     },
@@ -159,15 +159,9 @@ function idOf(c: Context<E>): string | undefined {
 }
 
 async function begunOf(c: Context<E>, state: string): Promise<(Begun & { returnTo: string }) | undefined> {
-  const { sealed } = c.var.kit;
   const cookie = cookieOf(c.req.raw.headers.get("cookie"), signInName(c, state));
-  if (cookie === undefined) return undefined;
-  await sealed.ready();
-  try {
-    return { state, ...v.parse(Kept, JSON.parse(sealed.open(cookie, where, state))) };
-  } catch {
-    return undefined;
-  }
+  const text = cookie === undefined ? undefined : await unseal(c.var.kit, cookie, where, state);
+  return text === undefined ? undefined : { state, ...v.parse(Kept, JSON.parse(text)) };
 }
 
 /**

@@ -2,6 +2,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { type Kit, Problem } from "chassis";
 import { DaprError, EtagMismatch, SidecarUnreachable, type State } from "hono-dapr";
 import * as v from "valibot";
+import { seal, unseal } from "./sealing.ts";
 
 /** Somebody who is signed in, as the gateway knows them. It never leaves the gateway. */
 const Session = v.object({
@@ -109,18 +110,12 @@ async function reached<T>({ log }: Room, work: Promise<T>): Promise<T> {
   }
 }
 
-async function sealed({ sealed: keys }: Room, key: string, session: Session): Promise<string> {
-  await keys.ready();
-  return keys.seal(JSON.stringify(session), where, key);
-}
+const sealed = (room: Room, key: string, session: Session): Promise<string> =>
+  seal(room, JSON.stringify(session), where, key);
 
-/** Nothing for what does not open any more: its key is gone, or somebody changed it. The person signs in anew. */
-async function opened({ sealed: keys, log }: Room, key: string, text: string): Promise<Session | undefined> {
-  await keys.ready();
-  try {
-    return v.parse(Session, JSON.parse(keys.open(text, where, key)));
-  } catch (error) {
-    log.warn({ err: String(error) }, "a session does not open");
-    return undefined;
-  }
+/** Nothing for what does not open any more: the person signs in anew. */
+async function opened(room: Room, key: string, text: string): Promise<Session | undefined> {
+  const clear = await unseal(room, text, where, key);
+  const read = v.safeParse(Session, clear === undefined ? undefined : JSON.parse(clear));
+  return read.success ? read.output : undefined;
 }

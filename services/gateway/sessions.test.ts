@@ -10,12 +10,17 @@ afterEach(async () => {
   for (const one of started.splice(0)) await one.stop();
 });
 
-const fieldKeys = () =>
-  JSON.stringify({ current: "k1", keys: { k1: Buffer.alloc(32, 7).toString("base64url") } });
+/** A keyring with these keys, the last of which is in use. */
+const ring = (...ids: string[]): string =>
+  JSON.stringify({
+    current: ids.at(-1),
+    keys: Object.fromEntries(ids.map((id) => [id, Buffer.alloc(32, id).toString("base64url")])),
+  });
 
 /** Gateways with one state store and one identity, and what reaches the services behind them. */
 async function shop({ gateways = 1, publicUrl = "http://shop.test" } = {}) {
   let ahead = 0;
+  let keys = ring("k1");
   const now = () => Date.now() + ahead;
   const identity = fakeIdentity(now);
   const state = sharedState();
@@ -35,7 +40,13 @@ async function shop({ gateways = 1, publicUrl = "http://shop.test" } = {}) {
   };
   const start = async () => {
     const env = { RATE_LIMIT_SHARED_EVERY_MS: "0", PUBLIC_URL: publicUrl };
-    const one = await testService(service, { folder: import.meta.dir, others, env, now, fieldKeys });
+    const one = await testService(service, {
+      folder: import.meta.dir,
+      others,
+      env,
+      now,
+      fieldKeys: () => keys,
+    });
     started.push(one);
     return one;
   };
@@ -50,6 +61,9 @@ async function shop({ gateways = 1, publicUrl = "http://shop.test" } = {}) {
     state,
     reached,
     last: () => reached.at(-1),
+    rotate: (...ids: string[]) => {
+      keys = ring(...ids);
+    },
     later: (ms: number) => {
       ahead += ms;
     },
@@ -501,4 +515,32 @@ test("what was changed in the store opens nothing", async () => {
     await place.all[1].edge("/api/orders", { headers });
     expect(place.last()?.authorization).toBeNull();
   }
+});
+
+test("new keys end no session and no sign-in, at gateways that know them already and at others", async () => {
+  const place = await shop();
+  const begun = browser(() => place.first);
+  const url = (await begun.open("/session/sign-in")).headers.get("location") ?? "";
+  const { jar } = await signedIn(place);
+  const headers = { cookie: `souk-session=${jar.get("souk-session")}` };
+  const lastOf = (n: number) => `Bearer ${place.identity.seen.given[n]}`;
+
+  place.rotate("k1", "k2");
+  const fresh = await place.start();
+  place.later(601_000);
+  await fresh.edge("/api/orders", { headers });
+  expect(place.last()?.authorization).toBe(lastOf(1));
+  expect(place.state.text()).toContain('"k2.');
+  // The first one meets a key that it has not heard of, and goes on with it.
+  place.later(601_000);
+  await place.first.edge("/api/orders", { headers });
+  expect(place.last()?.authorization).toBe(lastOf(2));
+  expect((await begun.open(place.identity.signIn(url))).status).toBe(303);
+
+  // The fake identity knows the tokens of one sign-in only: the last.
+  place.rotate("k2", "k3");
+  place.later(601_000);
+  await begun.open("/api/orders");
+  expect(place.last()?.authorization).toBe(lastOf(4));
+  expect(place.state.text()).toContain('"k3.');
 });
