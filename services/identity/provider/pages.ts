@@ -88,6 +88,13 @@ ${content}
 <button type="submit">${button}</button>
 </form>`;
 
+/** The way out, beside the one that a page is for. */
+const wayOut = (action: string, token: string, button: string): Html => html`
+<form class="plain" method="post" action="${action}">
+<input type="hidden" name="token" value="${token}">
+<button type="submit" class="plain">${button}</button>
+</form>`;
+
 /** A form, and the token that shows that it came from our own page. */
 export interface Form {
   action: string;
@@ -104,11 +111,11 @@ export const signInPage = (
     html`<p>to go on to ${client}</p>
 ${said(was)}
 ${form(action, token, html`${field(email, was)}${field(password, was)}`, "Sign in")}
+${wayOut(`${base}/abort`, token, "Cancel")}
 <nav aria-label="Other ways">
 <a href="${base}/register">Create an account</a>
 <a href="/forgot-password">Forgotten your password?</a>
-</nav>
-${form(`${base}/abort`, token, html``, "Cancel")}`,
+</nav>`,
   );
 
 export const registerPage = ({ action, token }: Form, back: string | undefined, was: Said = {}): Html =>
@@ -128,7 +135,7 @@ export const consentPage = (
     html`<p><strong>${asked.client}</strong> (${asked.host}) asks to act for you, ${asked.email}. It wants to:</p>
 <ul>${asked.scopes.map((scope) => html`<li>${meanings[scope] ?? scope}</li>`)}</ul>
 ${form(action, token, html``, "Allow")}
-${form(`${asked.base}/abort`, token, html``, "Refuse")}`,
+${wayOut(`${asked.base}/abort`, token, "Refuse")}`,
   );
 
 export const forgotPage = (to: Form, was: Said = {}): Html =>

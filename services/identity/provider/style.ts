@@ -20,6 +20,7 @@ input { width: 100%; min-height: 2.9rem; padding: 0.5rem 0.75rem; font: inherit;
 input[aria-invalid="true"] { border-color: var(--bad); border-width: 2px; }
 button { width: 100%; min-height: 2.9rem; margin-top: 1.5rem; padding: 0.5rem 1rem; font: inherit; font-weight: 600;
   color: var(--paper); background: var(--ink); border: 1px solid var(--ink); border-radius: 4px; cursor: pointer; }
+form.plain { margin-top: -0.75rem; } form.plain button { margin-top: 0; }
 button.plain { margin-top: 0.75rem; color: var(--ink); background: transparent; }
 ul { list-style: none; margin: 0; padding: 0; }
 li { border-top: 1px solid var(--line); padding: 0.55rem 0; }
