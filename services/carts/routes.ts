@@ -23,8 +23,8 @@ import type { Store } from "./store.ts";
 
 type C = Context<Env<Store>>;
 
-const byItsId =
-  "a guest's cart belongs to whoever knows its unguessable id; a user's needs the user's token too";
+/** A guest's cart belongs to whoever knows its id; a user's needs the user's token too. */
+const byItsId = owned({ all: [], own: "user", byId: true });
 const ordersOnly = "only orders may call it: the access policy of the sidecar says so";
 const user = { all: [], own: "user" as const };
 
@@ -83,7 +83,7 @@ export const routes = router<Store>()
   .get(
     "/carts/:id",
     says("Read a cart, at today's prices", { 200: CartView, ...problems(404) }),
-    open(byItsId),
+    byItsId,
     async (c) => answer(c, theirs(await cartsOf(c.var.kit).find(c.req.param("id")), c.var.caller)),
   )
   .put(
@@ -92,7 +92,7 @@ export const routes = router<Store>()
       200: CartView,
       ...problems(400, 404, 409, 412, 415, 422),
     }),
-    open(byItsId),
+    byItsId,
     body(NewQuantity),
     async (c) => {
       const sku = c.req.param("sku");
@@ -106,7 +106,7 @@ export const routes = router<Store>()
   .delete(
     "/carts/:id/lines/:sku",
     says("Take a product out of the cart", { 200: CartView, ...problems(404, 409, 412) }),
-    open(byItsId),
+    byItsId,
     async (c) =>
       changed(c, c.req.param("id"), (cart) =>
         accepted(removeLine(cart, c.req.param("sku"), c.var.kit.now())),

@@ -47,14 +47,16 @@ export const isItem = ({ path }: Pick<Route, "path">): boolean => path.includes(
 
 /** What the table says of a role and a route. */
 export function cellOf(role: Role, route: Route): Cell {
-  const { open, all = [], own, key } = route.statement;
+  const { open, all = [], own, key, byId } = route.statement;
   const guest = role.kind === "guest";
   const holds = (scopes: readonly string[]): boolean => scopes.some((scope) => role.scopes.includes(scope));
   if (open !== undefined) return guest || all.length === 0 || holds(all) ? "yes" : 403;
   if (holds(all)) return "yes";
-  if (key !== undefined && role.key) return "yes";
+  if ((key !== undefined || byId) && role.key) return "yes";
   const mayOwn = !guest && (own === "user" ? role.kind === "user" : own !== undefined && holds(own));
   if (mayOwn) return isItem(route) ? (role.owns ? "yes" : 404) : "own";
+  // Whoever does not know its id asks for what is another's.
+  if (byId) return 404;
   if (guest) return key === undefined ? 401 : 404;
   return 403;
 }
@@ -195,7 +197,7 @@ ${scopesOf("customer").map(code).join(" and ")}; staff have all but ${scopesOf("
   .join(
     " and ",
   )}; admins have all. *Own* is what the caller has placed, or is. The key is the \`Order-Key\` that the answer
-to a guest's order held. Requests that the gateway passes on are decided by the service that answers them. Every service with a database has routes
+to a guest's order held, or the id of a guest's cart. Requests that the gateway passes on are decided by the service that answers them. Every service with a database has routes
 to its dead letters: they are the gateway's rows below, for \`ops\` in each.`;
 
 function table(routes: Route[], roles: Role[]): string {

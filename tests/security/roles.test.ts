@@ -66,7 +66,7 @@ function cells(rig: Rig, own: Route[]): void {
 /** Whose the thing is that a role asks about, so that its cell says what it says. */
 function ownerOf({ owns, kind, key }: Role, { statement }: Route): Person {
   if (owns) return "caller";
-  return kind === "guest" && key && statement.key !== undefined ? "guest" : "other";
+  return kind === "guest" && key && (statement.key ?? statement.byId) !== undefined ? "guest" : "other";
 }
 
 /** The cell that an answer stands for. */

@@ -93,6 +93,16 @@ describe("owned", () => {
   });
 });
 
+describe("owned by id", () => {
+  test.each<[string, Caller, number | Reach]>([
+    ["a guest", guest, {}],
+    ["a machine", client("own"), {}],
+    ["a user", user(), { owner: "u_1" }],
+  ])("%s", async (_, caller, wanted) => {
+    expect(await asks(owned({ all: [], own: "user", byId: true }), caller)).toEqual(wanted);
+  });
+});
+
 describe("default deny", () => {
   const answer = (c: { text(text: string): Response }) => c.text("");
 

@@ -16,6 +16,8 @@ export interface Statement {
   own?: string[] | "user";
   /** The header with the secret that opens one single thing, to guests as well. */
   key?: string;
+  /** What is nobody's in particular is open to whoever knows its id, which cannot be guessed. */
+  byId?: true;
 }
 
 /** What a caller may reach where not all is everybody's: the store is asked for that and nothing else. */
@@ -74,6 +76,8 @@ export interface Ownership {
   own: string[] | "user";
   /** The header with the secret that opens one thing to whoever shows it. */
   key?: string;
+  /** What is nobody's in particular is open to whoever knows its id, which cannot be guessed. */
+  byId?: true;
 }
 
 /**
@@ -81,16 +85,17 @@ export interface Ownership {
  * that what is others' is not found, like what does not exist.
  * @throws {Problem} 401 without a token where no key opens anything, 403 for a token without the scope and no key
  */
-export function owned({ all, own, key: header }: Ownership): Guard {
+export function owned({ all, own, key: header, byId }: Ownership): Guard {
   const scopes = own === "user" ? all : [...own, ...all];
-  return stated({ all, own, ...(header === undefined ? {} : { key: header }) }, async (c, next) => {
+  const statement = { all, own, ...(header === undefined ? {} : { key: header }), ...(byId ? { byId } : {}) };
+  return stated(statement, async (c, next) => {
     const { caller } = c.var;
     const key = header === undefined ? undefined : c.req.header(header);
     const guest = caller.kind === "guest";
     const mayOwn =
       !guest && caller.id !== nobody.id && (own === "user" ? caller.kind === "user" : holds(caller, own));
-    if (guest && header === undefined) throw anonymous(scopes);
-    if (!guest && !mayOwn && key === undefined && !holds(caller, all)) throw missing(scopes);
+    if (guest && header === undefined && !byId) throw anonymous(scopes);
+    if (!guest && !mayOwn && !byId && key === undefined && !holds(caller, all)) throw missing(scopes);
     const theirs = { ...(mayOwn ? { owner: caller.id } : {}), ...(key === undefined ? {} : { key }) };
     c.set("reach", holds(caller, all) ? "all" : theirs);
     await next();
@@ -127,9 +132,15 @@ function stated(statement: Statement, middleware: Guard): Guard {
 }
 
 /** The statement as OpenAPI's alternatives: any one of them will do, and an empty one stands for nothing at all. */
-export function securityOf({ open: why, all = [], own = [], key }: Statement): Record<string, string[]>[] {
+export function securityOf({
+  open: why,
+  all = [],
+  own = [],
+  key,
+  byId,
+}: Statement): Record<string, string[]>[] {
   return [
-    ...(why === undefined ? [] : [{}]),
+    ...(why === undefined && !byId ? [] : [{}]),
     ...(own === "user" ? [{ oauth: [] }] : own.map((scope) => ({ oauth: [scope] }))),
     ...all.map((scope) => ({ oauth: [scope] })),
     ...(key === undefined ? [] : [{ [key.toLowerCase()]: [] }]),

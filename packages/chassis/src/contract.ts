@@ -101,7 +101,7 @@ function described(paths: Paths): Paths {
   return said as Paths;
 }
 
-function accessInWords({ open, all = [], own, key }: Statement): string {
+function accessInWords({ open, all = [], own, key, byId }: Statement): string {
   const scopes = all.map((scope) => `\`${scope}\``).join(" or ");
   const owners = own === "user" ? "being signed in" : own?.map((scope) => `\`${scope}\``).join(" or ");
   return [
@@ -112,6 +112,7 @@ function accessInWords({ open, all = [], own, key }: Statement): string {
       ? [`${owners}: what is one's own; what is others' is answered like what does not exist.`]
       : []),
     ...(key === undefined ? [] : [`${key}: the one thing that this secret was given out for.`]),
+    ...(byId ? ["What is nobody's in particular: whoever knows its id, which cannot be guessed."] : []),
   ].join(" ");
 }
 
