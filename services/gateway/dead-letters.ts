@@ -42,6 +42,7 @@ interface Missing {
 const prefix = "/api/dead-letters";
 const wayTo = (service: string): Way => ({ path: prefix, service, methods: ["GET", "POST"] });
 
+const key = { "Idempotency-Key": "The same key and body: the same answer, once. Kept 24 hours." };
 const lists = { 200: DeadLetters, 304: "never" as const, ...problems(400, 503) };
 const replays = { 202: DeadLetterReplays, ...problems(400, 404, 415, 503) };
 
@@ -74,7 +75,7 @@ export const deadLetters = router<Memory>()
   )
   .post(
     `${prefix}/replay`,
-    says("Handle events again: all, or those of a service, a topic, a type", replays),
+    says("Handle events again: all, or those of a service, a topic, a type", replays, undefined, key),
     allow("ops"),
     body(DeadLetterReplay),
     async (c) => {
@@ -101,7 +102,7 @@ export const deadLetters = router<Memory>()
   )
   .post(
     `${prefix}/:service/:id/replay`,
-    says("Handle the event again", { 202: DeadLetter, ...problems(404, 409, 503) }),
+    says("Handle the event again", { 202: DeadLetter, ...problems(404, 409, 503) }, undefined, key),
     allow("ops"),
     (c) => toItsService(c, c.req.param("service")),
   )
@@ -111,6 +112,7 @@ export const deadLetters = router<Memory>()
       "Leave the event unhandled, with a note that says why",
       { 200: DeadLetter, ...problems(400, 404, 409, 415, 503) },
       { "application/json": DeadLetterNote },
+      key,
     ),
     allow("ops"),
     (c) => toItsService(c, c.req.param("service")),

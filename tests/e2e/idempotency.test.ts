@@ -151,6 +151,7 @@ const exempt: Record<string, string> = {
   "/carts/mine/merge": "A cart notes whose lines it has taken over: twice is once",
   "/checkouts/{cartId}": "A cart goes to one order, whoever asks again; only orders can ask",
   "/checkouts/{cartId}/ordered": "As above: what is closed stays closed",
+  "/session/sign-out": "A session that has ended stays ended",
   "/token": "A token more does no harm, and RFC 6749 knows no such header",
   "/payments/webhooks/stripe": "Stripe names each event by an id of its own: it is heard once",
 };
@@ -162,6 +163,8 @@ interface Route {
 }
 
 const services = join(import.meta.dir, "../../services");
+/** The gateway leads to the services' own dead letters. */
+const inner = (path: string): string => path.replace(/^\/api(\/dead-letters)(\/\{service\})?/, "$1");
 const routes: Route[] = readdirSync(services).flatMap((service) => {
   const file = join(services, service, "contract/openapi.json");
   const { paths } = JSON.parse(readFileSync(file, "utf8")) as {
@@ -169,7 +172,13 @@ const routes: Route[] = readdirSync(services).flatMap((service) => {
   };
   return Object.entries(paths).flatMap(([path, { post }]) =>
     post
-      ? [{ service, path, takesKey: (post.parameters ?? []).some(({ name }) => name === "Idempotency-Key") }]
+      ? [
+          {
+            service,
+            path: inner(path),
+            takesKey: (post.parameters ?? []).some(({ name }) => name === "Idempotency-Key"),
+          },
+        ]
       : [],
   );
 });

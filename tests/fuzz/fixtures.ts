@@ -5,6 +5,8 @@ import type { Reaction, Service } from "chassis";
 import { type RequestOptions, type TestService, testService } from "chassis/testing";
 import { openPostgres } from "drizzle-outbox";
 import { server } from "../../packages/drizzle-outbox/test/postgres.ts";
+import { covers } from "../../services/gateway/openapi-merge.ts";
+import { ways } from "../../services/gateway/ways.ts";
 import { type Operation, operationsOf, serviceNames } from "./contract.ts";
 import { hints } from "./hints.ts";
 import type { Hints } from "./schema.ts";
@@ -99,9 +101,17 @@ const pulses: Record<string, string> = {
   gateway: "/api/products?limit=1",
 };
 
+const leads = (path: string, { service, method }: Partial<Operation> = {}): boolean =>
+  ways.some(
+    (way) =>
+      covers(way.path, path) &&
+      (service === undefined || way.service === service) &&
+      (method === undefined || way.methods.some((one) => one === method)),
+  );
+
 /** Where clients find a path of a service's contract. */
 export const publicPath = (path: string): string =>
-  /^\/(token|jwks|\.well-known)(\/|$)/.test(path) ? path : `/api${path}`;
+  leads(path) && !leads(`/api${path}`) ? path : `/api${path}`;
 
 /**
  * What can be asked through the gateway, which may answer besides that it does not let a path through. It has ways of
@@ -109,7 +119,8 @@ export const publicPath = (path: string): string =>
  */
 export const publicOperations: Operation[] = serviceNames
   .flatMap(operationsOf)
-  .filter(({ path }) => !path.startsWith("/dead-letters"))
+  // What only other services may ask has no way in; what the gateway answers itself is not behind it.
+  .filter((operation) => leads(publicPath(operation.path), operation))
   .map((operation) => ({
     ...operation,
     answers: {
