@@ -47,6 +47,13 @@ test("when nothing runs the new key waits for the next start, and the old one st
   expect(said.join()).toContain("Run this again");
 });
 
+test("without keys, or for a service that has none, it says so", async () => {
+  const rotate = (services?: string[], at = home) =>
+    rotateFields({ home: at, run: null, services, say: () => {} });
+  await expect(rotate(undefined, homeOf(dir, join(dir, "nowhere")))).rejects.toThrow("start the shop first");
+  await expect(rotate(["nobody"])).rejects.toThrow("No service nobody has keys: there are identity, orders");
+});
+
 test("sidecars read their secrets again when the component of their store changes; no other does", () => {
   const folder = join(dir, "components");
   mkdirSync(folder);

@@ -1,6 +1,6 @@
 /** The keyrings of encrypted fields in the secret files of an installation. */
 import { randomBytes } from "node:crypto";
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { type Home, readJson, secretsFile, writePrivate } from "./home.ts";
 
 export interface Keyring {
@@ -10,6 +10,7 @@ export interface Keyring {
 
 /** The services that have a keyring. */
 export function keyringsIn(home: Home): string[] {
+  if (!existsSync(home.secrets)) return [];
   return readdirSync(home.secrets)
     .filter((file) => file.endsWith(".json"))
     .map((file) => file.slice(0, -".json".length))

@@ -26,11 +26,15 @@ export interface RotateOptions {
 /**
  * Gives each service a new key, in steps that may be broken off and taken up again: everybody knows the key before
  * anybody uses it; everything is sealed with it before the old one goes.
- * @throws {Error} naming the service and the step that takes too long
+ * @throws {Error} naming the service and the step that takes too long; or a service that has no keys
  */
 export async function rotateFields(options: RotateOptions): Promise<Rotation[]> {
   const { home, run, say } = options;
-  const chosen = keyringsIn(home).filter((app) => options.services?.includes(app) ?? true);
+  const all = keyringsIn(home);
+  const chosen = options.services ?? all;
+  const unknown = chosen.find((app) => !all.includes(app));
+  if (all.length === 0) throw new Error("There are no keys yet: start the shop first (npm start)");
+  if (unknown !== undefined) throw new Error(`No service ${unknown} has keys: there are ${all.join(", ")}`);
   if (!run) {
     const before = chosen.map((app) => changeKeyring(home, app, (ring) => withNewest(withNext(ring))));
     say(
