@@ -28,6 +28,8 @@ let version = 1;
 const answersOf = (request: Got): Response => {
   if (request.path === "/ready")
     return Response.json({ status: "ready", dependencies: { sidecar: { status: "up" } } });
+  if (/^\/(openapi|events)\.json$/.test(request.path))
+    return new Response(Bun.file(`${import.meta.dir}/../${request.service}/contract${request.path}`));
   const tag = `"${version}"`;
   if (request.headers.get("if-none-match") === tag) {
     return new Response(null, {
