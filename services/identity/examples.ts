@@ -1,6 +1,7 @@
 import type { Examples } from "chassis";
 
 const id = { operation: "POST /api/users", at: "/id", like: "u_Jr0mcQ0bqkqG9D3m2V1X5A" };
+const made = { operation: "POST /api/clients", at: "/id", like: "c_Jr0mcQ0bqkqG9D3m2V1X5A" };
 // Filled in from `.souk/dev-client.json`.
 const client = "client_id=development&client_secret=…";
 
@@ -12,6 +13,10 @@ export const examples: Examples = {
   "POST /token/introspection": { body: `token=…&${client}` },
   "GET /keys": {},
   "POST /keys/rotate": {},
+  "POST /clients": { body: { name: "Warehouse", scopes: ["inventory:write"] } },
+  "GET /clients": { parameters: { limit: "3" } },
+  "GET /clients/{id}": { parameters: { id: made } },
+  "DELETE /clients/{id}": { parameters: { id: made } },
   "POST /users": {
     body: {
       email: "grace@example.com",
