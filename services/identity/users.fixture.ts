@@ -163,3 +163,15 @@ export async function people(
     staff: (path, asked) => app.request(path, { scopes: ["users:manage"], caller: "back-office", ...asked }),
   };
 }
+
+export const grace = { email: "grace@shop.test", name: "Grace Hopper", password: "nanoseconds of wire" };
+
+/** The body of an answer. */
+export const json = async <T = { code: string }>(answer: unknown): Promise<T> =>
+  (await ((await answer) as Response).json()) as T;
+
+/** The status and code of a refusal. */
+export async function refused(asked: Promise<Response>): Promise<string> {
+  const answer = await asked;
+  return `${answer.status} ${(await json(answer)).code}`;
+}
