@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
+import { afterEach, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { type Db, openPostgres } from "drizzle-outbox";
 import { server } from "../../packages/drizzle-outbox/test/postgres.ts";
@@ -25,7 +25,6 @@ afterEach(async () => {
   await Promise.all(replicas.map((one) => one.stop()));
   await Promise.all(databases.map((db) => db.close()));
 });
-afterAll(async () => (await server()).stop());
 
 const on = (i: number): People => replicas[i % replicas.length] as People;
 const all = async (query = ""): Promise<Seen[]> =>
