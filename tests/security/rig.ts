@@ -140,7 +140,8 @@ export const order = {
   payment: { method: "test", token: "tok_ok" },
 };
 
-function bodiesOf(service: string) {
+/** What the routes of a service are sent, by what their contract says. */
+export function bodiesOf(service: string) {
   const { paths } = JSON.parse(
     readFileSync(join(root, "services", service, "contract/openapi.json"), "utf8"),
   ) as {
