@@ -48,7 +48,9 @@ export class Descriptions {
     try {
       const answer = await sidecar.fetch(`http://${name}/${file}`, { timeout: patience });
       if (!answer.ok) throw new Error(`it answered ${answer.status}`);
-      this.#kept.set(key, await answer.json());
+      const said = (await answer.json()) as Record<string, unknown>;
+      if (!isContract[file](said)) throw new Error("what it answered is no contract");
+      this.#kept.set(key, said);
     } catch (error) {
       if (!this.#kept.has(key)) {
         log.debug({ service: name, err: String(error) }, "described by the contract that is checked in");
@@ -58,6 +60,14 @@ export class Descriptions {
     return this.#kept.get(key);
   }
 }
+
+const isObject = (value: unknown): boolean => typeof value === "object" && value !== null;
+
+/** Of a service that talks nonsense the last good word holds, as of one that says nothing. */
+const isContract: Record<ContractFile, (said: Record<string, unknown>) => boolean> = {
+  "openapi.json": ({ info, paths, components }) => [info, paths, components].every(isObject),
+  "events.json": ({ events, receives }) => Array.isArray(events) && Array.isArray(receives),
+};
 
 /** The contract of a service as it lies in this checkout; `undefined` where only the gateway is installed. */
 export async function checkedIn(file: ContractFile, name: string): Promise<unknown> {

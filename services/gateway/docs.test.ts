@@ -99,6 +99,13 @@ test("a service describes itself; when it is down, what it said last holds", asy
   }
 });
 
+test("what is no contract is not taken for one", async () => {
+  await start({ others: () => Response.json({ status: "up" }) });
+  const { paths } = await document();
+  expect(Object.keys(paths)).toContain("/api/orders");
+  expect(await (await shop.edge("/docs/events")).text()).toContain("order.placed");
+});
+
 test("names that mean two things are told apart", async () => {
   const schema = (type: string) => ({ components: { schemas: { Money: { type } } } });
   const operation = (operationId: string) => ({
