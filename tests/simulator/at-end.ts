@@ -159,5 +159,6 @@ const repeated = new Set([
   "product.deleted",
   "product.stocked",
   "stock.adjusted",
+  "stock.availability",
   "payment.refunded",
 ]);

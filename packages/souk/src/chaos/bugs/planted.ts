@@ -208,8 +208,11 @@ export const bugs: Bug[] = [
     edits: [
       {
         file: "services/orders/store.ts",
-        find: "return [emit(OrderConfirmed, orderId, tell())];",
-        replace: "return [];",
+        find: `    case "confirmed":
+      // With names`,
+        replace: `    case "confirmed":
+      if (orderId) return [];
+      // With names`,
       },
     ],
     caughtBy: ["event-is-delivered"],
