@@ -42,7 +42,8 @@ async function open(name: string, env: Record<string, string> = {}) {
       reached.push(pathname);
       const credentials = new Request(input, init).headers.get("authorization");
       if (credentials) tokens.push(credentials);
-      return Response.json({});
+      const [, asked = ""] = /^\/v1\.0\/invoke\/([^/]+)\//.exec(pathname) ?? [];
+      return Response.json({}, { headers: { "x-answered-by": asked } });
     },
   });
   const home = join(import.meta.dir, "../../services", name);
