@@ -24,6 +24,12 @@ test("another media type is refused before it is read", async () => {
   expect((await post("/any", "{}", "text/plain")).status).toBe(415);
 });
 
+test("nothing at all is as good as an empty object, where nothing is required", async () => {
+  expect((await app.request("/any", { method: "POST" })).status).toBe(200);
+  expect((await post("/any", "", "application/octet-stream")).status).toBe(200);
+  expect((await app.request("/list", { method: "POST" })).status).toBe(415);
+});
+
 test("a problem says what was expected where, not what came", async () => {
   const refused = await post("/any", JSON.stringify({ amount: 'a "secret"' }));
   expect(await refused.json()).toMatchObject({

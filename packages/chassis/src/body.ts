@@ -16,8 +16,9 @@ export const body = <S extends StandardSchemaV1>(schema: S, media = "application
     schema,
     async (result, c) => {
       // The validator reads any other media type as {}, which a schema without required fields would accept.
-      if (result.success && c.req.raw.body === null) return;
       if (!/^application\/([\w.-]+\+)?json *(;|$)/i.test(c.req.header("content-type") ?? "")) {
+        // What was sent without a body comes through sidecars with an empty one, of a type that nobody named.
+        if (result.success && (await c.req.text()) === "") return;
         throw new Problem(415, { code: "unsupported-media-type", detail: "Send application/json" });
       }
       if (!result.success) throw invalid("invalid-body", "The body is not as it should be", result.error);
