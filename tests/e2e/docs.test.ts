@@ -1,6 +1,10 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { seed } from "../../packages/souk/src/seed.ts";
+import { behind } from "../../services/gateway/ways.ts";
 import { withBrowser } from "../security/browser.ts";
+import { ask } from "../security/sidecars.ts";
 import { eventually, type TestShop, testShop } from "./shop.ts";
 
 let it: TestShop;
@@ -9,6 +13,15 @@ beforeAll(async () => {
   await seed(it.shop.url, it.shop.home);
 }, 600_000);
 afterAll(() => it?.stop(), 60_000);
+
+test.each(["openapi.json", "events.json"])("every service serves its own %s to the gateway", async (file) => {
+  for (const service of behind) {
+    const answer = await ask(it.shop, "gateway", `/v1.0/invoke/${service}/method/${file}`);
+    expect([service, answer.status]).toEqual([service, 200]);
+    const mine = join(import.meta.dir, "../../services", service, "contract", file);
+    expect(JSON.parse(answer.text)).toEqual(JSON.parse(readFileSync(mine, "utf8")));
+  }
+});
 
 test("the document is whole when a service is down, also for a gateway that has never heard of it", async () => {
   const document = async () =>
