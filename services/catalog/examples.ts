@@ -1,10 +1,26 @@
 import type { Examples } from "chassis";
 
+const assam = {
+  sku: "TEA-ASSAM",
+  name: "Assam breakfast tea, 250 g",
+  description: "Strong and malty; made for milk.",
+  category: "Tea",
+  price: { amount: 890, currency: "GBP" },
+  kind: "physical",
+  images: [],
+};
+
 /** How each operation is called, so that it works when it is copied: with the products that a first start brings. */
 export const examples: Examples = {
-  "GET /products": { parameters: { search: "tea", limit: "3" } },
-  "GET /categories": { parameters: { limit: "20" } },
-  "GET /products/{sku}": { parameters: { sku: "TEA-ASSAM" } },
+  "GET /products": {
+    parameters: { search: "tea", limit: "3" },
+    answer: { items: [assam], nextCursor: null },
+  },
+  "GET /categories": {
+    parameters: { limit: "20" },
+    answer: { items: [{ category: "Tea", products: 3 }], nextCursor: null },
+  },
+  "GET /products/{sku}": { parameters: { sku: "TEA-ASSAM" }, answer: assam },
   "POST /products": {
     body: {
       sku: "MUG-BLUE",

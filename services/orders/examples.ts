@@ -2,18 +2,54 @@ import type { Examples } from "chassis";
 
 const placed = { operation: "POST /api/orders", at: "/id", like: "Jr0mcQ0bqkqG9D3m2V1X5A" };
 
+const customer = { email: "ada@example.com", name: "Ada Lovelace" };
+const shippingAddress = {
+  name: "Ada Lovelace",
+  line1: "12 St James's Square",
+  city: "London",
+  country: "GB",
+};
+const accepted = {
+  id: "Jr0mcQ0bqkqG9D3m2V1X5A",
+  reference: null,
+  status: "placed",
+  customer,
+  shippingAddress,
+  lines: [
+    {
+      sku: "TEA-ASSAM",
+      name: "Assam breakfast tea, 250 g",
+      quantity: 2,
+      unitPrice: { amount: 890, currency: "GBP" },
+      total: { amount: 1780, currency: "GBP" },
+    },
+  ],
+  total: { amount: 1780, currency: "GBP" },
+  history: [{ at: "2026-01-05T09:30:00.000Z", status: "placed" }],
+};
+const confirmed = {
+  ...accepted,
+  status: "confirmed",
+  history: [
+    ...accepted.history,
+    { at: "2026-01-05T09:30:00.009Z", status: "reserved" },
+    { at: "2026-01-05T09:30:00.016Z", status: "confirmed" },
+  ],
+};
+
 /** How each operation is called, so that it works when it is copied: with the products that a first start brings. */
 export const examples: Examples = {
   "POST /orders": {
     body: {
       lines: [{ sku: "TEA-ASSAM", quantity: 2 }],
-      customer: { email: "ada@example.com", name: "Ada Lovelace" },
-      shippingAddress: { name: "Ada Lovelace", line1: "12 St James's Square", city: "London", country: "GB" },
+      customer,
+      shippingAddress,
       payment: { method: "test", token: "tok_ok" },
     },
+    answer: accepted,
   },
-  "GET /orders": { parameters: { limit: "3" } },
-  "GET /orders/{id}": { parameters: { id: placed } },
+  "GET /orders": { parameters: { limit: "3" }, answer: { items: [confirmed], nextCursor: null } },
+  "GET /orders/{id}": { parameters: { id: placed }, answer: confirmed },
   "GET /orders/{id}/events": { parameters: { id: placed } },
   "POST /orders/{id}/cancel": { parameters: { id: placed } },
 };

@@ -102,6 +102,20 @@ test("every example works as it stands, and is answered as the document says", a
   expect(wrong).toEqual([]);
 }, 300_000);
 
+test("every answer that is shown is one that the document allows", () => {
+  const shown = operations.flatMap((operation) =>
+    Object.entries(operation.responses).flatMap(([status, { content = {} }]) =>
+      Object.values(content).flatMap(({ schema, example }) =>
+        schema && example !== undefined
+          ? [`${name(operation)} ${status}: ${misfit(schema, example) ?? ""}`]
+          : [],
+      ),
+    ),
+  );
+  expect(shown.length).toBeGreaterThan(5);
+  expect(shown.filter((one) => !one.endsWith(": "))).toEqual([]);
+});
+
 test("a person's own cart takes over the one that was begun before signing in", async () => {
   const token = await new SignJWT({ client_id: "test", scope: "orders:read orders:write" })
     .setProtectedHeader({ alg: "ES256", typ: "at+jwt", kid: "test" })

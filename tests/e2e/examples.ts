@@ -16,7 +16,7 @@ export interface Operation {
 }
 
 interface Answer {
-  content?: Record<string, { schema?: object }>;
+  content?: Record<string, { schema?: object; example?: unknown }>;
   headers?: Record<string, unknown>;
   links?: Record<string, { operationId: string; parameters: Record<string, string> }>;
 }
