@@ -1,4 +1,5 @@
 import { afterEach, expect, test } from "bun:test";
+import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { type TestService, testService } from "chassis/testing";
 import type { CloudEvent } from "hono-dapr";
@@ -17,6 +18,11 @@ import { eventually } from "./e2e/shop.ts";
 const hour = 3_600_000;
 const gbp = (amount: number) => ({ amount, currency: "GBP" });
 const services = join(import.meta.dir, "../services");
+/** What orders seals for payments, payments opens. */
+const sharedKeys = JSON.stringify({
+  current: "k1",
+  keys: { k1: randomBytes(32).toString("base64url") },
+});
 const running: TestService<unknown>[] = [];
 afterEach(async () => {
   for (const each of running.splice(0)) await each.stop();
@@ -29,6 +35,7 @@ async function shop() {
     const service = await testService(definition, {
       folder: join(services, name),
       now,
+      sharedKeys,
       env: { CHECKOUT_DEADLINE_MS: "600000" },
     });
     running.push(service as TestService<unknown>);

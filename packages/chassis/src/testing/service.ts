@@ -21,6 +21,8 @@ export interface TestOptions {
   db?: Db;
   /** The keyring that the secret `fields` holds now; one of its own, where nothing is said. */
   fieldKeys?: () => string;
+  /** The keyring of what the service shares with others; one of its own, where nothing is said. */
+  sharedKeys?: string;
   /** Answers calls to other services, and to stores; what it has no answer for is looked for in a store in memory. */
   others?: (request: Request) => Response | undefined | Promise<Response | undefined>;
 }
@@ -85,7 +87,8 @@ export async function testService<S>(definition: Service<S>, options: TestOption
       }
       const keyring = /^\/v1\.0\/secrets\/secrets\/([\w-]+)$/.exec(pathname)?.[1] ?? "";
       if (keyring === "fields") return Response.json({ fields: options.fieldKeys?.() ?? ownKeys });
-      if (definition.shares?.includes(keyring)) return Response.json({ [keyring]: ownKeys });
+      if (definition.shares?.includes(keyring))
+        return Response.json({ [keyring]: options.sharedKeys ?? ownKeys });
       if (pathname.startsWith("/v1.0/healthz")) return new Response(null, { status: 204 });
       const answered = await options.others?.(request);
       const other = /^\/v1\.0\/invoke\/([^/]+)/.exec(pathname)?.[1];
