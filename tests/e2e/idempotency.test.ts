@@ -3,16 +3,23 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { type Answer, Refused } from "../../packages/souk/src/api-client.ts";
+import type { Summary } from "../../packages/souk/src/mail/box.ts";
 import { customer, eventually, gbp, type TestShop, testShop } from "./shop.ts";
 
 setDefaultTimeout(180_000);
 
 let it: TestShop;
+/** Takes whatever webhooks bring. */
+let receiver: Bun.Server<undefined>;
 
 beforeAll(async () => {
   it = await testShop({ EVENT_RETRIES: "1" });
+  receiver = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response(null, { status: 204 }) });
 }, 600_000);
-afterAll(() => it?.stop(), 60_000);
+afterAll(async () => {
+  await receiver?.stop(true);
+  await it?.stop();
+}, 60_000);
 
 /** What is asked of one route, and how often it has had its effect. */
 interface Case {
@@ -114,6 +121,75 @@ const cases: Record<string, () => Promise<Case>> = {
       },
     };
   },
+  async "/users"() {
+    const email = `${crypto.randomUUID()}@example.com`;
+    const body = { email, name: "Ada", password: "a long one for Ada 7" };
+    return {
+      service: "identity",
+      path: "/api/users",
+      body,
+      other: { ...body, name: "Bea" },
+      async effects() {
+        // Whoever registers once more gets a mail once more.
+        const mails = async () => (await caught()).filter(({ to }) => to.includes(email)).length;
+        await eventually("there is a mail", async () => (await mails()) > 0, 60_000);
+        return mails();
+      },
+    };
+  },
+  async "/clients"() {
+    const name = `Warehouse ${crypto.randomUUID()}`;
+    const body = { name, scopes: ["inventory:write"] };
+    return {
+      service: "identity",
+      path: "/api/clients",
+      body,
+      other: { ...body, scopes: ["catalog:write"] },
+      effects: () => counted("/api/clients", (client: { name: string }) => client.name === name),
+    };
+  },
+  async "/webhooks"() {
+    const url = `${receiver.url}${crypto.randomUUID()}`;
+    return {
+      service: "notifications",
+      path: "/api/webhooks",
+      body: { url, events: ["order.cancelled"] },
+      other: { url, events: ["order.rejected"] },
+      effects: () => counted("/api/webhooks", (webhook: { url: string }) => webhook.url === url),
+    };
+  },
+  async "/webhooks/{id}/secret"() {
+    const id = await webhook("order.cancelled");
+    return {
+      service: "notifications",
+      path: `/api/webhooks/${id}/secret`,
+      body: undefined,
+      async effects() {
+        const { headers } = await it.api.call(`/api/webhooks/${id}`);
+        return Number(/^"(\d+)"$/.exec(headers.get("etag") ?? "")?.[1]) - 1;
+      },
+    };
+  },
+  async "/webhooks/{id}/deliveries/{deliveryId}/redeliver"() {
+    const path = `/api/webhooks/${await webhook("order.placed")}/deliveries`;
+    const sku = await it.product();
+    await it.place([{ sku, quantity: 1 }]);
+    const first = async () =>
+      (await it.api.call<{ items: { id: string; status: string; attempts: { status?: number }[] }[] }>(path))
+        .body.items[0];
+    const delivered = async () => {
+      await eventually("it is delivered", async () => (await first())?.status === "delivered", 60_000);
+      // One that was cut off is begun again, and noted once.
+      return (await first())?.attempts.filter(({ status }) => status === 204).length ?? 0;
+    };
+    const before = await delivered();
+    return {
+      service: "notifications",
+      path: `${path}/${(await first())?.id}/redeliver`,
+      body: undefined,
+      effects: async () => (await delivered()) - before,
+    };
+  },
   async "/dead-letters/{id}/replay"() {
     const id = await deadLetter();
     return {
@@ -151,8 +227,17 @@ const exempt: Record<string, string> = {
   "/carts/mine/merge": "A cart notes whose lines it has taken over: twice is once",
   "/checkouts/{cartId}": "A cart goes to one order, whoever asks again; only orders can ask",
   "/checkouts/{cartId}/ordered": "As above: what is closed stays closed",
+  "/keys/rotate": "Until the next key signs, asking again changes nothing",
+  "/me": "It only reads (OpenID Connect Core 5.3.1 wants it by POST as well)",
   "/session/sign-out": "A session that has ended stays ended",
   "/token": "A token more does no harm, and RFC 6749 knows no such header",
+  "/token/introspection": "It only reads (RFC 7662)",
+  "/token/revocation": "What is given back stays so (RFC 7009)",
+  "/unsubscribe": "Who is unsubscribed stays so, and a mail program sends no such header (RFC 8058)",
+  "/users/forgot-password": "It makes nothing but a mail, of which there are five an hour",
+  "/users/reset-password": "A link works once",
+  "/users/verify-email": "A link works once",
+  "/users/{id}/verification-mail": "It makes nothing but a mail, of which there are five an hour",
   "/payments/webhooks/stripe": "Stripe names each event by an id of its own: it is heard once",
 };
 
@@ -199,6 +284,26 @@ async function deadLetter(): Promise<string> {
   });
   await eventually("it is dead", async () => (await stepsOf(id).catch(() => [])).length > 0, 30_000);
   return id;
+}
+
+/** Registers a webhook for one event. @returns its id */
+async function webhook(event: string): Promise<string> {
+  const body = { url: `${receiver.url}${crypto.randomUUID()}`, events: [event] };
+  return (await it.api.call<{ id: string }>("/api/webhooks", { method: "POST", body })).body.id;
+}
+
+/** How many of a list are such. */
+async function counted<T>(path: string, such: (item: T) => boolean): Promise<number> {
+  let count = 0;
+  for await (const item of it.api.all<T>(path)) if (such(item)) count++;
+  return count;
+}
+
+/** The mails of the shop so far. */
+async function caught(): Promise<Summary[]> {
+  const { mail } = it.shop.run;
+  if (!mail) throw new Error("there is no mail catcher");
+  return (await (await fetch(`${mail.url}/api/mails`)).json()) as Summary[];
 }
 
 async function stepsOf(id: string): Promise<string[]> {
