@@ -76,7 +76,7 @@ test("new keys under load: no request fails, everything is sealed anew, and the 
   const { body } = await shop.api.call<{ items: { id: string }[] }>(
     `/api/orders?customer=${encodeURIComponent(customer.customer.email)}&limit=100`,
   );
-  expect(body.items.length).toBe(100);
+  expect(body.items.length).toBe(Math.min(100, placed.length));
 }, 240_000);
 
 test("a rotation that was broken off is taken up where it was", async () => {
