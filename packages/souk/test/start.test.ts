@@ -64,7 +64,7 @@ test("npm start: open with demo products, and Ctrl-C closes it", async () => {
   const said = await saying(shop.stderr, "The shop is open");
   expect(said).toContain("put 25 demo products into the empty shop");
   expect(said).toMatch(/gateway +ready +\d+ +\d+ +\d+ ms/);
-  expect(said).toContain(`${url}/.well-known/openid-configuration`);
+  for (const path of ["/.well-known/openid-configuration", "/docs"]) expect(said).toContain(url + path);
   const mail = /Mail +(http:\/\/localhost:\d+)/.exec(said)?.[1] ?? "";
   expect(await (await fetch(mail)).text()).toContain("There is none yet.");
 

@@ -140,6 +140,7 @@ export function summary(
   const links = [
     ["Shop", run.url],
     ["Ready?", `${run.url}/ready`],
+    ["API", `${run.url}/docs (read it, and try it)`],
     ["OpenID", `${run.url}/.well-known/openid-configuration`],
     ["Products", `${run.url}/api/products`],
     ...(run.mail ? [["Mail", `${run.mail.url} ${dim("(what the shop has sent)")}`]] : []),
