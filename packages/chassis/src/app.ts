@@ -26,6 +26,12 @@ const eventsWait = 3_000;
  */
 const answeredBy = "x-answered-by";
 
+/**
+ * A sidecar hands over many events at once, together as large as it takes a body at all (`maxBodySize` in dapr.yaml). What
+ * is refused for its size would come again and again.
+ */
+const mostEvents = 65 * 1024 * 1024;
+
 /** No id holds a control character, and PostgreSQL cannot even be asked for some. */
 const hidden = /\p{Cc}|%(?:[01][0-9a-f]|7f)/iu;
 
@@ -67,7 +73,7 @@ export function createApp<S>(
     if (definition.seals) await kit.sealed.ready();
     await next();
   };
-  const limits = bodyLimits<Env<S>>(definition.bodyLimits ?? {});
+  const byPath = definition.bodyLimits ?? {};
   const onError = (error: Error, c: Context<Env<S>>): Response => {
     const problem = toProblem(error, definition.statuses);
     // Another replica has a key already that we have not.
@@ -119,7 +125,7 @@ export function createApp<S>(
     });
 
   const guarded = new Hono<Env<S>>();
-  guarded.use(plain, limits, known, keyed);
+  guarded.use(plain, bodyLimits<Env<S>>(byPath, { "/_events/": mostEvents }), known, keyed);
   guarded.route("/", routesOf(definition));
   internal.route("/", guarded);
 
@@ -134,7 +140,7 @@ export function createApp<S>(
     "/",
     face<S>(alive, async (c) => ready(await checked(), c), scraped),
   );
-  edge.use(limits, known);
+  edge.use(bodyLimits<Env<S>>(byPath), known);
   edge.route("/", definition.edge);
   return { internal, edge };
 }

@@ -75,6 +75,14 @@ test("a malformed event, and what is no event at all, is a dead letter at once",
   expect(await letter("x")).toMatchObject({ event: { data: "no json" }, status: "dead" });
 });
 
+test("a batch larger than any request of a client may be is taken: it would only come again", async () => {
+  const body = JSON.stringify({ specversion: "1.0", padding: "x".repeat(2 * 1024 * 1024) });
+  const headers = { "content-type": "application/json", "content-length": String(body.length) };
+  const sent = (path: string) => app.request(path, { method: "POST", body, headers });
+  expect((await sent("/_events/questions")).status).toBe(200);
+  expect((await sent("/elsewhere")).status).toBe(413);
+});
+
 test("three hundred poison events hold up none of those that come after them", async () => {
   broken.add("poison");
   const poison = Array.from({ length: 300 }, () => ({ text: "poison" }));

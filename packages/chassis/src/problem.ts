@@ -1,6 +1,7 @@
 import { StorageUnavailable } from "drizzle-outbox";
 import type { Context } from "hono";
 import { HTTPException } from "hono/http-exception";
+import { DaprError } from "hono-dapr";
 import { UnknownKey } from "./keyring.ts";
 import { STATUS_CODES } from "./status.ts";
 
@@ -75,6 +76,13 @@ export function toProblem(error: unknown, statuses: Record<string, number> = {})
       headers: { "retry-after": "2" },
     });
   }
+  if (error instanceof DaprError && !isOurs(error)) {
+    return new Problem(503, {
+      code: "service-unavailable",
+      detail: "Something that this service needs is not to be had right now: try again later",
+      headers: { "retry-after": "2" },
+    });
+  }
   if (error instanceof HTTPException) {
     return new Problem(error.status, {
       code: codeOf(error.status),
@@ -83,6 +91,16 @@ export function toProblem(error: unknown, statuses: Record<string, number> = {})
   }
   return new Problem(500, { code: "internal", detail: "Something went wrong here. It has been logged." });
 }
+
+/**
+ * The sidecar understood, and refuses: asking again as we did is no use. That it does not know a store (400) is different:
+ * it has not got to it, or could not open it. 409 is a value that others keep changing.
+ */
+const isOurs = ({ status, errorCode }: DaprError): boolean =>
+  status >= 400 &&
+  status < 500 &&
+  ![408, 409, 429].includes(status) &&
+  !/NOT_(FOUND|CONFIGURED)$/.test(errorCode);
 
 /** Seconds after which to ask again: who makes room, or mounts a disk anew, takes longer than a moment. */
 const askAgainAfter = "5";
