@@ -33,7 +33,7 @@ export const routes = router<Store>()
     "/carts",
     says("Begin a cart, and put something in. Whoever is signed in gets their own", {
       201: CartView,
-      ...problems(400, 409, 415, 422),
+      ...problems(400, 409, 415, 422, 503),
     }),
     open("everybody may put something into a cart"),
     body(NewCart),
@@ -55,14 +55,17 @@ export const routes = router<Store>()
         return { status: 201, body: seen, headers };
       }),
   )
-  .get("/carts/mine", says("One's own cart", { 200: CartView, ...problems(401) }), owned(user), async (c) =>
-    answer(c, await cartsOf(c.var.kit).of(c.var.caller.id)),
+  .get(
+    "/carts/mine",
+    says("One's own cart", { 200: CartView, ...problems(401, 403, 503) }),
+    owned(user),
+    async (c) => answer(c, await cartsOf(c.var.kit).of(c.var.caller.id)),
   )
   .post(
     "/carts/mine/merge",
     says("Take over what was put together before signing in", {
       200: CartView,
-      ...problems(400, 401, 404, 409, 415),
+      ...problems(400, 401, 403, 404, 409, 415, 503),
     }),
     owned(user),
     body(Merge),
@@ -82,7 +85,7 @@ export const routes = router<Store>()
   )
   .get(
     "/carts/:id",
-    says("Read a cart, at today's prices", { 200: CartView, ...problems(404) }),
+    says("Read a cart, at today's prices", { 200: CartView, ...problems(404, 503) }),
     byItsId,
     async (c) => answer(c, theirs(await cartsOf(c.var.kit).find(c.req.param("id")), c.var.caller)),
   )
@@ -90,7 +93,7 @@ export const routes = router<Store>()
     "/carts/:id/lines/:sku",
     says("Put so many of a product into the cart", {
       200: CartView,
-      ...problems(400, 404, 409, 412, 415, 422),
+      ...problems(400, 404, 409, 412, 415, 422, 503),
     }),
     byItsId,
     body(NewQuantity),
@@ -105,7 +108,7 @@ export const routes = router<Store>()
   )
   .delete(
     "/carts/:id/lines/:sku",
-    says("Take a product out of the cart", { 200: CartView, ...problems(404, 409, 412) }),
+    says("Take a product out of the cart", { 200: CartView, ...problems(404, 409, 412, 503) }),
     byItsId,
     async (c) =>
       changed(c, c.req.param("id"), (cart) =>
@@ -114,7 +117,7 @@ export const routes = router<Store>()
   )
   .post(
     "/checkouts/:cartId",
-    says("Hand a cart to an order", { 200: Checkout, ...problems(400, 404, 409, 415, 422) }),
+    says("Hand a cart to an order", { 200: Checkout, ...problems(400, 404, 409, 415, 422, 503) }),
     open(ordersOnly),
     body(CheckoutRequest),
     async (c) => {
@@ -129,7 +132,7 @@ export const routes = router<Store>()
   )
   .post(
     "/checkouts/:cartId/ordered",
-    says("The order of a cart is placed", { 204: null, ...problems(400, 415) }),
+    says("The order of a cart is placed", { 204: null, ...problems(400, 415, 503) }),
     open(ordersOnly),
     body(Ordered),
     async (c) => {
@@ -139,13 +142,22 @@ export const routes = router<Store>()
     },
   );
 
-/** Changes a cart within the caller's reach, and shows it. */
+/**
+ * Changes a cart within the caller's reach, and shows it.
+ * @throws {Problem} 412 with the ETag of what is there now
+ */
 async function changed(c: C, id: string, decide: (cart: Cart) => CartEvent[]): Promise<Response> {
+  let stale: Cart | undefined;
   const cart = await cartsOf(c.var.kit).change(id, (one) => {
-    requireTag(c, theirs(one, c.var.caller));
-    return decide(one);
+    stale = isMeant(c, theirs(one, c.var.caller)) ? undefined : one;
+    return stale ? [] : decide(one);
   });
-  return answer(c, found(cart));
+  if (stale === undefined) return answer(c, found(cart));
+  throw new Problem(412, {
+    code: "precondition-failed",
+    detail: "The cart has changed since you read it: read it again, then repeat your change",
+    headers: { etag: tag(stale, await shown(c, stale)) },
+  });
 }
 
 async function answer(c: C, cart: Cart): Promise<Response> {
@@ -161,14 +173,10 @@ const tag = ({ version }: Cart, seen: CartView): string =>
   `"${version}.${Bun.hash(JSON.stringify(seen)).toString(36)}"`;
 
 /** Whoever says which version they mean is told when it is gone. Nobody has to: a change is of one line only. */
-function requireTag(c: C, { version }: Cart): void {
+function isMeant(c: C, { version }: Cart): boolean {
   const header = c.req.header("if-match")?.trim();
-  if (header === undefined || header === "*") return;
-  if (header.split(",").some((one) => one.trim().startsWith(`"${version}.`))) return;
-  throw new Problem(412, {
-    code: "precondition-failed",
-    detail: "The cart has changed since you read it: read it again, then repeat your change",
-  });
+  if (header === undefined || header === "*") return true;
+  return header.split(",").some((one) => one.trim().startsWith(`"${version}.`));
 }
 
 /** That others' carts are there is nobody's business. */

@@ -35,7 +35,7 @@ const deadlineAfter = 15 * 60_000;
 export const routes = router<Store>()
   .post(
     "/orders",
-    says("Place an order", { 202: OrderView, ...problems(400, 403, 409, 415, 422) }),
+    says("Place an order", { 202: OrderView, ...problems(400, 403, 409, 415, 422, 503) }),
     open("guests may buy", "orders:write", "orders:manage"),
     body(NewOrder),
     idempotent({ guest: async (c) => (await c.req.json<NewOrder>()).customer.email.toLowerCase() }),
