@@ -118,6 +118,20 @@ export const KeyList = v.object({ items: v.array(KeyView) });
 /** `at`: when the next key begins to sign. */
 export const KeyRotation = v.object({ at: v.string(), items: v.array(KeyView) });
 
+/** What a client may be allowed: everything that asks for more than a guest may do. */
+export const StaffScope = v.picklist([
+  "orders:read",
+  "orders:write",
+  "orders:manage",
+  "catalog:write",
+  "inventory:write",
+  "payments:manage",
+  "users:manage",
+  "ops",
+]);
+/** What a client may learn of a person (OpenID Connect Core, section 5.4), and that it may do so while they are away. */
+export const PersonScope = v.picklist(["openid", "profile", "email", "offline_access"]);
+
 const Uri = v.pipe(v.string(), v.maxLength(2_000));
 /**
  * A client that is to get tokens. One with redirect URIs signs people in; one without is a machine. `keys` are the public
@@ -125,7 +139,11 @@ const Uri = v.pipe(v.string(), v.maxLength(2_000));
  */
 export const NewClient = v.strictObject({
   name: line(100),
-  scopes: v.pipe(v.array(v.pipe(v.string(), v.maxLength(100))), v.minLength(1), v.maxLength(50)),
+  scopes: v.pipe(
+    v.array(v.picklist([...StaffScope.options, ...PersonScope.options])),
+    v.minLength(1),
+    v.maxLength(50),
+  ),
   auth: v.optional(v.picklist(["client_secret", "private_key_jwt", "none"]), "client_secret"),
   redirectUris: v.optional(v.pipe(v.array(Uri), v.maxLength(20))),
   postLogoutRedirectUris: v.optional(v.pipe(v.array(Uri), v.maxLength(20))),

@@ -136,7 +136,7 @@ function refuseMore({ scopes, settings }: Client, caller: Caller): void {
   });
 }
 
-/** What the library does not take for a client. @throws {Problem} 400 */
+/** What the library does not take for a client. @throws {Problem} 422 */
 async function refuseUnfit(c: C, client: Client): Promise<void> {
   const { settings } = client;
   if (settings?.auth === "none" && settings.redirectUris.length === 0)
@@ -156,8 +156,8 @@ async function refuseUnfit(c: C, client: Client): Promise<void> {
 }
 
 const unfit = (pointer: string, detail: string): Problem =>
-  new Problem(400, {
-    code: "invalid-body",
+  new Problem(422, {
+    code: "client-refused",
     detail: `The client cannot be registered: ${detail}`,
     errors: [{ pointer, detail }],
   });

@@ -91,6 +91,14 @@ describe("a client is not registered", async () => {
 
   test.each([
     ["with a scope that does not exist", { ...machine, scopes: ["everything"] }],
+    ["with a member that nobody knows", { ...machine, firstParty: true }],
+  ])("%s: its schema says so", async (_, body) => {
+    const answer = await register(body);
+    expect(answer.status).toBe(400);
+    expect(await answer.json()).toMatchObject({ code: "invalid-body" });
+  });
+
+  test.each([
     ["as a machine with a person's scopes", { ...machine, scopes: ["openid"] }],
     ["as a machine that shows nothing", { ...machine, auth: "none" }],
     ["with a private key", { ...machine, auth: "private_key_jwt", keys: [secretKey] }],
@@ -101,11 +109,10 @@ describe("a client is not registered", async () => {
       "as a native program on another machine",
       { ...web, native: true, redirectUris: ["http://app.example/cb"] },
     ],
-    ["with a member that nobody knows", { ...machine, firstParty: true }],
-  ])("%s", async (_, body) => {
+  ])("%s: no schema can say that", async (_, body) => {
     const answer = await register(body);
-    expect(answer.status).toBe(400);
-    expect(await answer.json()).toMatchObject({ code: "invalid-body" });
+    expect(answer.status).toBe(422);
+    expect(await answer.json()).toMatchObject({ code: "client-refused" });
   });
 
   test("with more than who registers it has, as a machine", async () => {

@@ -1,17 +1,7 @@
-/** What a client may be allowed: everything that asks for more than a guest may do. */
-export const staffScopes: readonly string[] = [
-  "orders:read",
-  "orders:write",
-  "orders:manage",
-  "catalog:write",
-  "inventory:write",
-  "payments:manage",
-  "users:manage",
-  "ops",
-];
+import { PersonScope, StaffScope } from "../contracts.ts";
 
-/** What a client may learn of a person (OpenID Connect Core, section 5.4), and that it may do so while they are away. */
-export const personScopes: readonly string[] = ["openid", "profile", "email", "offline_access"];
+export const staffScopes: readonly string[] = StaffScope.options;
+export const personScopes: readonly string[] = PersonScope.options;
 
 /** What each scope allows, as the consent page says it. */
 export const meanings: Readonly<Record<string, string>> = {
