@@ -208,6 +208,7 @@ describe("an event", () => {
     status = 204;
     const again = await ask(`/webhooks/${id}/deliveries/${failed?.id}/redeliver`, "POST");
     expect(again.status).toBe(202);
+    expect(again.headers.get("location")).toBe(`/api/webhooks/${id}/deliveries`);
     expect(await settled(id, 4)).toMatchObject([{ status: "delivered" }]);
     expect(new Set(got.map(({ headers }) => headers["webhook-id"]))).toEqual(new Set(["event-1"]));
   });
@@ -241,6 +242,7 @@ describe("a webhook", () => {
     const { id, secret: before } = await registered();
     const rotated = await ask(`/webhooks/${id}/secret`, "POST");
     expect(rotated.status).toBe(201);
+    expect(rotated.headers.get("location")).toBe(`/api/webhooks/${id}`);
     const { secret, secrets } = (await rotated.json()) as { secret: string; secrets: number };
     expect([secrets, secret === before]).toEqual([2, false]);
     await happen("event-1");

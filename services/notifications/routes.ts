@@ -183,7 +183,11 @@ export const routes = router<Store>()
           change: { writes: [store.saveWebhook(before, after)] },
           status: 201,
           body: { ...webhookView(after, now()), secret },
-          headers: { etag: etag(before.version + 1), "cache-control": "no-store" },
+          headers: {
+            location: `/api/webhooks/${before.id}`,
+            etag: etag(before.version + 1),
+            "cache-control": "no-store",
+          },
         };
       });
     },
@@ -223,6 +227,8 @@ export const routes = router<Store>()
           change: store.deliverAgain(delivery, decided.delivery, at),
           status: 202,
           body: deliveryView({ ...delivery, ...decided.delivery, nextAt: at }),
+          // Where one sees what becomes of it.
+          headers: { location: `/api/webhooks/${webhook.id}/deliveries` },
         };
       });
     },
