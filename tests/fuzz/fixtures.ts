@@ -10,7 +10,7 @@ import { ways } from "../../services/gateway/ways.ts";
 import { type Operation, operationsOf, serviceNames } from "./contract.ts";
 import { hints } from "./hints.ts";
 import type { Hints } from "./schema.ts";
-import { seeds, skus } from "./seeds.ts";
+import { customer, seeds, skus, someone } from "./seeds.ts";
 import { type Answer, patience, type Sent, type Target } from "./target.ts";
 
 /** A service that runs in this process with something in it, ready to be asked anything. */
@@ -30,18 +30,34 @@ const definitions = async (name: string): Promise<Service<unknown>> =>
 
 export type StoreName = "sqlite" | "postgres";
 
-/** Starts a service on a database of its own and puts something into it. */
-export async function fixture(service: string, store: StoreName = "sqlite"): Promise<Fixture> {
+/** Whom a service calls, in the order in which they can be started. */
+const called: Record<string, string[]> = {
+  orders: ["carts"],
+  gateway: [
+    "identity",
+    "carts",
+    ...serviceNames.filter((name) => !["gateway", "identity", "carts"].includes(name)),
+  ],
+};
+
+/**
+ * Starts a service on a database of its own, with those that it calls, and puts something into it.
+ * @param running those that run already, for it to call
+ */
+export async function fixture(
+  service: string,
+  store: StoreName = "sqlite",
+  running: Fixture[] = [],
+): Promise<Fixture> {
   const definition = await definitions(service);
   const folder = join(import.meta.dir, "../../services", service);
   const data = mkdtempSync(join(tmpdir(), `fuzz-${service}-`));
   const clientFile = join(data, "dev-client.json");
-  const behind =
-    service === "gateway"
-      ? await Promise.all(
-          serviceNames.filter((name) => name !== "gateway").map((name) => fixture(name, store)),
-        )
-      : [];
+  const own: Fixture[] = [];
+  for (const name of called[service] ?? [])
+    if (!running.some((one) => one.service === name))
+      own.push(await fixture(name, store, [...running, ...own]));
+  const behind = [...running, ...own];
   const db =
     store === "postgres" && definition.store
       ? await openPostgres(await (await server()).database())
@@ -65,32 +81,35 @@ export async function fixture(service: string, store: StoreName = "sqlite"): Pro
     hints,
     operations: edge ? publicOperations : operationsOf(service),
     reactions: definition.reactions ?? [],
-    book: { sku: skus, orderId: behind.find((one) => one.service === "orders")?.book.orderId ?? ["o-0"] },
+    book: { orderId: ["o-0"], ...known(behind), sku: skus },
     pulse: pulses[service] ?? "/health",
     prefix: (path) => (edge ? publicPath(path) : path),
     send: (sent) =>
-      send(sent, (path, options) =>
+      send(sent, made.book.userId?.[0] ?? someone, (path, options) =>
         edge && !path.startsWith("/_events/") ? app.edge(path, options) : app.request(path, options),
       ),
     async stop() {
       await app.stop();
       await db?.close();
-      await Promise.all(behind.map((one) => one.stop()));
+      await Promise.all(own.map((one) => one.stop()));
       rmSync(data, { recursive: true, force: true });
     },
   };
-  if (service === "identity" || edge) {
-    const file = edge ? undefined : clientFile;
-    const client = file
-      ? (JSON.parse(readFileSync(file, "utf8")) as { clientId: string; clientSecret: string })
-      : undefined;
-    const from = behind.find((one) => one.service === "identity")?.book;
-    made.book.clientid = from?.clientid ?? [client?.clientId ?? ""];
-    made.book.clientsecret = from?.clientsecret ?? [client?.clientSecret ?? ""];
+  if (service === "identity") {
+    const client = JSON.parse(readFileSync(clientFile, "utf8")) as { clientId: string; clientSecret: string };
+    made.book.clientid = [client.clientId];
+    made.book.clientsecret = [client.clientSecret];
   }
   await seeds[service]?.(made);
   return made;
 }
+
+/** What those behind know; orders come from where they are placed. */
+const known = (behind: Fixture[]): Record<string, string[]> => {
+  const books = behind.map(({ book }) => book);
+  const orders = behind.find(({ service }) => service === "orders")?.book.orderId;
+  return Object.assign({}, ...books, ...(orders ? [{ orderId: orders }] : []));
+};
 
 const pulses: Record<string, string> = {
   catalog: "/products?limit=1",
@@ -98,6 +117,7 @@ const pulses: Record<string, string> = {
   orders: "/orders?limit=1",
   payments: "/payments/ledger",
   identity: "/jwks",
+  notifications: "/webhooks?limit=1",
   gateway: "/api/products?limit=1",
 };
 
@@ -130,11 +150,12 @@ export const publicOperations: Operation[] = serviceNames
     },
   }));
 
-/** The sidecar of the gateway: secrets, and calls of the services behind it. daprd decodes a path once. */
-async function invoked(request: Request, behind: Fixture[]): Promise<Response> {
+/** The sidecar: secrets, and calls of other services. daprd decodes a path once. State is kept by the service under test. */
+async function invoked(request: Request, behind: Fixture[]): Promise<Response | undefined> {
   const url = new URL(request.url);
   const secret = /^\/v1\.0\/secrets\/secrets\/(key|index|mail)$/.exec(url.pathname)?.[1];
   if (secret) return Response.json({ [secret]: Buffer.alloc(32, secret).toString("base64url") });
+  if (url.pathname.startsWith("/v1.0/state/")) return undefined;
   const [, name, path = ""] = /^\/v1\.0\/invoke\/([^/]+)\/method(.*)$/.exec(url.pathname) ?? [];
   const found = behind.find(({ service }) => service === name);
   if (!found)
@@ -148,6 +169,7 @@ async function invoked(request: Request, behind: Fixture[]): Promise<Response> {
 
 async function send(
   { method, path, headers, as, body, chunked }: Sent,
+  user: string,
   ask: (path: string, options: RequestOptions) => Promise<Response>,
 ): Promise<Answer> {
   const started = performance.now();
@@ -164,7 +186,11 @@ async function send(
           .trim(),
       ]),
     ),
-    ...(as === "guest" ? {} : { scopes: as }),
+    ...(as === "guest"
+      ? {}
+      : as === "user"
+        ? { scopes: customer, caller: user, user: true }
+        : { scopes: as }),
     ...(bodiless ? {} : { body: chunked ? new Blob([body]).stream() : body }),
   }).then(async ({ status, headers, body }) => {
     // What is followed goes on for as long as somebody listens.

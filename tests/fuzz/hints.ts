@@ -14,8 +14,8 @@ export const hints: Hints = {
   country: fc.constantFrom("GB", "DE", "JP"),
   method: fc.constant("test"),
   token: fc.constantFrom("tok_ok", "tok_ok", "tok_declined", "tok_flaky"),
-  // Neither carts nor shipping methods are on offer yet: mostly left out.
-  cartId: fc.constant(undefined),
+  cartId: known("cartId"),
+  // Not on offer yet: mostly left out.
   shippingMethod: fc.constant(undefined),
   grant_type: fc.constant("client_credentials"),
   client_id: known("clientid"),
@@ -26,4 +26,8 @@ export const hints: Hints = {
   "?search": fc.constantFrom("heart", "white hang", "日本", "x"),
   "?customer": fc.constantFrom("ada@example.com", "tester"),
   "{id}": known("orderId"),
+  "/carts/{id}": known("cartId"),
+  "/users/{id}": known("userId"),
+  "/clients/{id}": known("clientid"),
+  "/webhooks/{id}": known("webhookId"),
 };

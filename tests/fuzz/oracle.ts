@@ -125,7 +125,9 @@ function promisedHeaders(
     case 201:
       return needs("location") ?? needs("etag");
     case 202:
-      return isOps(operation) ? undefined : (needs("location") ?? needs("etag"));
+      if (isOps(operation)) return undefined;
+      // A delivery is seen in its list only: it has no version of its own.
+      return needs("location") ?? (operation?.path.endsWith("/redeliver") ? undefined : needs("etag"));
     case 200:
       // What is followed has no version to be asked for.
       return method === "GET" && operation && !isOps(operation) && mediaOf(headers) !== "text/event-stream"

@@ -21,8 +21,8 @@ export interface Ask {
   path: string;
   query: [string, string][];
   headers: [string, string][];
-  /** Scopes of its token; a guest has none. */
-  as: string[] | "guest";
+  /** Scopes of a client's token; a guest has none, a user has what customers have. */
+  as: string[] | "guest" | "user";
   body?: { text: string; how: How[] };
 }
 
@@ -52,13 +52,17 @@ function tidy(made: Draft): Draft {
   if (made.media === form) {
     const own = { client_id: "{{clientid:0}}", client_secret: "{{clientsecret:0}}", scope: "orders:read" };
     // A client shows who it is in one way, and asks for what is here.
+    // The development client is a machine.
+    const grant = "grant_type" in fields(made.value) ? { grant_type: "client_credentials" } : {};
     const { client_assertion: _, client_assertion_type: __, resource: ___, ...rest } = fields(made.value);
-    return { ...made, as: "guest", value: { ...rest, ...own } };
+    return { ...made, as: "guest", value: { ...rest, ...own, ...grant } };
   }
   if (typeof made.value !== "object" || made.value === null || Array.isArray(made.value)) return made;
   const { sku, cartId, ...rest } = fields(made.value);
   const named = sku === undefined || made.method === "PUT" ? {} : { sku };
-  const cart = made.path === "/orders" && rest.lines === undefined ? { cartId: cartId ?? "c" } : {};
+  const either = made.path === "/orders" && rest.lines !== undefined;
+  const cart =
+    either || (cartId === undefined && made.path !== "/orders") ? {} : { cartId: cartId ?? "{{cartId:0}}" };
   return { ...made, value: { ...rest, ...named, ...cart } };
 }
 
@@ -134,9 +138,14 @@ function draft(operation: Operation, hints: Hints): fc.Arbitrary<Draft> {
         ? fc.array(valid(schema, hints), { maxLength: 4 })
         : valid(schema, hints);
   const names = [...operation.path.matchAll(/\{([^}]+)\}/g)].map(([, name = ""]) => name);
+  // The id of what: that is said by what stands before it.
+  const upTo = (name: string): string => `${operation.path.split(`{${name}}`)[0]}{${name}}`;
   const segment = (name: string): fc.Arbitrary<string> =>
     fc.oneof(
-      { weight: 5, arbitrary: hints[`{${name}}`] ?? known(name) },
+      {
+        weight: 5,
+        arbitrary: hints[upTo(name)] ?? hints[`{${name}}`] ?? known(name),
+      },
       { weight: 1, arbitrary: honestText },
     ) as fc.Arbitrary<string>;
   const query = operation.query.map(({ name, schema: of }) =>
@@ -158,6 +167,7 @@ function draft(operation: Operation, hints: Hints): fc.Arbitrary<Draft> {
       as: fc.oneof(
         { weight: 6, arbitrary: fc.constant(scopes) },
         { weight: 1, arbitrary: fc.constant("guest" as const) },
+        { weight: 1, arbitrary: fc.constant("user" as const) },
       ),
     })
     .map(({ segments, query, value, key, match, as }): Draft => {

@@ -21,6 +21,10 @@ export const skus = [
   "x.y-z_~",
   "SKU'1\"2\\3",
 ];
+/** What a user's token allows. */
+export const customer = ["orders:read", "orders:write"];
+/** A user, where nobody keeps any. */
+export const someone = "u_someone";
 const gbp = (amount: number) => ({ amount, currency: "GBP" });
 
 /** Puts something into a service, as its clients and the other services would. */
@@ -55,16 +59,19 @@ export const seeds: Record<string, (made: Fixture) => Promise<void>> = {
         lines: [{ sku: skus[0], quantity: 2, kind: "physical" }],
       });
   },
-  async orders({ app, book }) {
-    for (const [index, sku] of skus.entries()) {
-      await event(app, "catalog", "product.created", {
-        sku,
-        name: `Product ${index}`,
-        price: gbp(250),
-        kind: "physical",
-        version: 1,
-      });
+  async carts({ app, book }) {
+    await products(app);
+    book.cartId = [];
+    const user = { scopes: customer, user: true, caller: book.userId?.[0] ?? someone };
+    for (let n = 0; n < 6; n++) {
+      const body = { lines: [{ sku: skus[0], quantity: 1 + n }] };
+      // The last one is a user's own.
+      const begun = await must(app.request("/carts", { method: "POST", body, ...(n === 5 ? user : {}) }));
+      book.cartId.push(((await begun.json()) as { id: string }).id);
     }
+  },
+  async orders({ app, book }) {
+    await products(app);
     const asked = {
       lines: [{ sku: skus[0], quantity: 2 }],
       customer: { email: "ada@example.com", name: "Ada" },
@@ -81,12 +88,25 @@ export const seeds: Record<string, (made: Fixture) => Promise<void>> = {
     for (const orderId of book.orderId.slice(0, 3))
       await event(app, "payments", "payment.captured", { orderId });
   },
+  async notifications({ app, book }) {
+    const body = { url: "https://receiver.invalid/hooks", events: ["order.placed"] };
+    book.webhookId = [];
+    for (let n = 0; n < 3; n++) {
+      const made = await must(app.request("/webhooks", { method: "POST", body, scopes: staff }));
+      book.webhookId.push(((await made.json()) as { id: string }).id);
+    }
+    const order = { orderId: "o-0", reference: null, total: gbp(250), country: "GB", lines: [] };
+    await event(app, "orders", "order.placed", order);
+    const listed = await must(app.request(`/webhooks/${book.webhookId[0]}/deliveries`, { scopes: staff }));
+    const { items } = (await listed.json()) as { items: { id: string }[] };
+    book.deliveryId = items.map(({ id }) => id);
+  },
   async identity({ app, book }) {
-    book.orderId = [];
+    book.userId = [];
     for (const name of ["Ada", "Grace", "Alan"]) {
       const body = { name, email: `${name}@people.example`, password: "correct horse battery" };
       const made = await must(app.request("/users", { method: "POST", body }));
-      book.orderId.push(((await made.json()) as { id: string }).id);
+      book.userId.push(((await made.json()) as { id: string }).id);
     }
   },
   async payments({ app, book }) {
@@ -107,6 +127,14 @@ export const seeds: Record<string, (made: Fixture) => Promise<void>> = {
     }
   },
 };
+
+/** What the catalog tells of its products. */
+async function products(app: TestService<unknown>): Promise<void> {
+  for (const [index, sku] of skus.entries()) {
+    const product = { sku, name: `Product ${index}`, price: gbp(250), kind: "physical", version: 1 };
+    await event(app, "catalog", "product.created", product);
+  }
+}
 
 async function event(app: TestService<unknown>, topic: string, type: string, data: unknown): Promise<void> {
   const response = await must(

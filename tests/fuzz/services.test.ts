@@ -11,7 +11,11 @@ test.each(
     [service, 1],
     [service, random],
   ]) as [string, number][],
-)("%s keeps its word whatever comes (seed %i)", async (service, seed) => {
-  const failures = await fuzzService(service, { cases: 300, seed });
-  expect(failures.map((failure) => told(failure, `--service ${service}`)).join("\n")).toBe("");
-}, 60_000);
+)(
+  "%s keeps its word whatever comes (seed %i)",
+  async (service, seed) => {
+    const failures = await fuzzService(service, { cases: 300, seed });
+    expect(failures.map((failure) => told(failure, `--service ${service}`)).join("\n")).toBe("");
+  },
+  60_000,
+);

@@ -5,7 +5,7 @@ import { openApi } from "../../packages/souk/src/api-client.ts";
 import { startShop } from "../../packages/souk/src/shop.ts";
 import { publicPath } from "./fixtures.ts";
 import type { Violation } from "./oracle.ts";
-import { skus } from "./seeds.ts";
+import { customer, skus } from "./seeds.ts";
 import { type Answer, patience, type Sent, type Target } from "./target.ts";
 import { exchange } from "./wire.ts";
 
@@ -50,7 +50,8 @@ export async function shopTarget(): Promise<ShopTarget> {
 
   async function send({ method, path, headers, as, body, chunked }: Sent): Promise<Answer> {
     const lines = [`${method} ${path} HTTP/1.1`, `Host: ${host}:${port}`, "Connection: close"];
-    if (as !== "guest") lines.push(`Authorization: Bearer ${await token(as)}`);
+    // A person signs in with a browser: here a client has what a user would have.
+    if (as !== "guest") lines.push(`Authorization: Bearer ${await token(as === "user" ? customer : as)}`);
     for (const [name, value] of headers) lines.push(`${name}: ${value}`);
     if (chunked) lines.push("Transfer-Encoding: chunked");
     else if (body) lines.push(`Content-Length: ${body.length}`);
