@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { connect } from "node:net";
 import { isFree, reserve } from "./ports.ts";
 
 test("ports are held until they are given up, and never given twice", async () => {
@@ -8,6 +9,15 @@ test("ports are held until they are given up, and never given twice", async () =
   expect(await isFree(first?.port ?? 0)).toBe(false);
   await Promise.all(held.map((one) => one.release()));
   expect(await isFree(first?.port ?? 0)).toBe(true);
+});
+
+test("whoever connects too early does not keep a port from being given up", async () => {
+  const held = await reserve();
+  const early = connect(held.port, "127.0.0.1");
+  await new Promise((connected) => early.once("connect", connected));
+  await held.release();
+  expect(await isFree(held.port)).toBe(true);
+  early.destroy();
 });
 
 test("another process takes none that this one has given up for its users to bind", async () => {

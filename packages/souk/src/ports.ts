@@ -66,7 +66,8 @@ export async function isFree(port: number, host = "127.0.0.1"): Promise<boolean>
 
 function bind(port: number, host: string): Promise<Server | null> {
   return new Promise((resolve, reject) => {
-    const server = createServer();
+    // Whoever comes too early is sent away: a connection that stays open would keep the port from being given up.
+    const server = createServer((socket) => socket.destroy());
     server.unref();
     server.once("error", (error: NodeJS.ErrnoException) => {
       if (error.code === "EADDRINUSE" || error.code === "EACCES") resolve(null);
