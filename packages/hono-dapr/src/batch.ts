@@ -2,11 +2,16 @@
 export interface Batch {
   /** The same when daprd delivers the rest of a batch again. */
   id: string;
-  entries: { entryId: string; event: unknown }[];
+  /** As they come: see {@link entryOf}. */
+  entries: unknown[];
 }
 
 export const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** An entry's id and event. What is no entry is given up, like what is no event: it must not take the others with it. */
+export const entryOf = (entry: unknown): { entryId: unknown; event: unknown } =>
+  isObject(entry) ? { entryId: entry.entryId, event: entry.event } : { entryId: "", event: entry };
 
 export const isBatch = (body: unknown): body is Batch =>
   isObject(body) && Array.isArray(body.entries) && body.specversion === undefined;

@@ -232,6 +232,18 @@ describe("a batch", () => {
     expect(sent.map(({ body }) => body[0]?.event.deadletterreason)).toHaveLength(2);
   });
 
+  test("with something in it that is no entry gives that up, and handles the others", async () => {
+    const handled: string[] = [];
+    const handler = ({ data }: { data: { orderId: string } }) => void handled.push(data.orderId);
+    const { deliver, sent } = app([on(OrderPlaced, handler, { deadLetter: "dead", bulk: true })]);
+    const whole = batch([placed({ orderId: "o-1" })]);
+    const { code, body } = await deliver({ ...whole, entries: [null, ...whole.entries, 7] });
+    expect(code).toBe(200);
+    expect(body).toMatchObject({ statuses: [{ status: "DROP" }, { status: "SUCCESS" }, { status: "DROP" }] });
+    expect(handled).toEqual(["o-1"]);
+    expect(sent).toHaveLength(2);
+  });
+
   test("whose rest is delivered again is not answered DROP, which crashes daprd", async () => {
     let attempt = 0;
     const handler = () => {

@@ -1,5 +1,5 @@
 import { type Context, Hono } from "hono";
-import { type Batch, isBatch, isObject, Retried } from "./batch.ts";
+import { type Batch, entryOf, isBatch, isObject, Retried } from "./batch.ts";
 import type { ConfigurationItems, Watchers } from "./configuration.ts";
 import type { CloudEvent } from "./event.ts";
 import {
@@ -103,12 +103,13 @@ export function subscriptionsApp(
   }
 
   async function receiveBatch(batch: Batch, topic: Topic): Promise<Response> {
-    const statuses = await Promise.all(batch.entries.map(({ event }) => handleInBatch(event, topic)));
+    const received = batch.entries.map(entryOf);
+    const statuses = await Promise.all(received.map(({ event }) => handleInBatch(event, topic)));
     // When daprd delivers the rest of a batch again, a DROP makes it look the event up in the wrong place and crash
     // (subscription/postman/http: the index is the one of the whole batch). It is in the dead letters by now.
     const again = retried.has(batch.id);
     if (statuses.includes("RETRY")) retried.add(batch.id);
-    const entries = batch.entries.map(({ entryId }, i) => ({
+    const entries = received.map(({ entryId }, i) => ({
       entryId,
       status: again && statuses[i] === "DROP" ? "SUCCESS" : statuses[i],
     }));
