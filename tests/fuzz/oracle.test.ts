@@ -92,6 +92,14 @@ describe("noticed:", () => {
     expect(judge({ ...asked, method: "POST" }, post, made, of("POST", "/products"))?.rule).toBe(
       "invalid input is taken",
     );
+    // No body counts as an empty object: taken where nothing is demanded, not where something is.
+    const none = { ...post, body: new Uint8Array() };
+    expect(judge({ ...asked, method: "POST" }, none, made, of("POST", "/products"))?.rule).toBe(
+      "invalid input is taken",
+    );
+    const products = of("POST", "/products");
+    const undemanding = { ...products, body: { "application/json": { type: "object" } } };
+    expect(judge({ ...asked, method: "POST" }, none, made, undemanding)).toBeUndefined();
     const code = { code: "invalid-body", type: "urn:souk:problem:invalid-body" };
     const wrong = answer(400, problem(400, { ...code, errors: [{ pointer: "/lines/0/sku", detail: "x" }] }));
     expect(

@@ -183,7 +183,8 @@ function acceptance(
   }
   const schema = operation.body["application/json"] ?? operation.body["application/merge-patch+json"];
   if (schema === undefined || status < 200 || status > 299 || sent.body === undefined) return undefined;
-  const wrong = misfit(schema, parsed(new TextDecoder().decode(sent.body)));
+  // Nothing at all is as good as an empty object.
+  const wrong = misfit(schema, parsed(new TextDecoder().decode(sent.body) || "{}"));
   return wrong ? { rule: "invalid input is taken", detail: wrong } : undefined;
 }
 
