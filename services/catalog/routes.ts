@@ -133,7 +133,7 @@ export const routes = router<Store>()
     async (c) => {
       const sku = c.req.param("sku");
       // As it was sent: the schema takes an array for an object without members, a merge does not.
-      const patch: unknown = await c.req.json();
+      const patch: unknown = JSON.parse((await c.req.text()) || "{}");
       return replacing(c, sku, (product) => {
         const patched = parsed(
           Replacement,

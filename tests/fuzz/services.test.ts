@@ -2,14 +2,12 @@ import { expect, test } from "bun:test";
 import { serviceNames } from "./contract.ts";
 import { fuzzService, told } from "./run.ts";
 
-// The short form of `npm run fuzz`: cases that are the same each time, and cases that are not.
-
-const random = Math.floor(Math.random() * 2 ** 31);
+// The short form of `npm run fuzz`, which looks elsewhere each time; these cases are the same each time.
 
 test.each(
   serviceNames.flatMap((service) => [
     [service, 1],
-    [service, random],
+    [service, 2],
   ]) as [string, number][],
 )(
   "%s keeps its word whatever comes (seed %i)",
