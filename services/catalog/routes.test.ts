@@ -234,6 +234,12 @@ describe("patching", () => {
     });
   });
 
+  test("with nothing leaves all as it is", async () => {
+    await create();
+    const response = await ask("PATCH", "/products/85123A", { body: "", "if-match": '"1"' });
+    expect([response.status, await response.json()]).toEqual([200, { ...holder, images: [] }]);
+  });
+
   test.each<[unknown, string]>([
     [{ name: null }, "/name"],
     [{ price: { currency: null } }, "/price/currency"],
