@@ -51,9 +51,10 @@ export async function load(shop: Shop, troubles: Trouble[], signal?: AbortSignal
     await shopper.stockUp();
     await shopper.shop();
     if (troubles.includes("kills")) await whileKilled(shop, shopper);
-    if (troubles.includes("silence")) await whileSilent(shop, shopper);
+    const spokenSince = troubles.includes("silence") ? await whileSilent(shop, shopper) : undefined;
     if (troubles.includes("again")) await deliverAgain(shop);
-    return { answers, quietSince: Date.now() };
+    const last = troubles.at(-1);
+    return { answers, quietSince: last === "silence" && spokenSince ? spokenSince : Date.now() };
   } finally {
     log.close();
   }
@@ -237,16 +238,25 @@ async function whileKilled(shop: Shop, shopper: Shopper): Promise<void> {
   }
 }
 
-/** What is ordered while inventory is down misses its deadline. */
-async function whileSilent(shop: Shop, shopper: Shopper): Promise<void> {
+/** Later than this after its deadline nobody can say that an order was confirmed in time. */
+const farBeyond = 2_500;
+
+/**
+ * What is ordered while inventory is down misses its deadline.
+ * @returns when that was over: milliseconds since the epoch
+ */
+async function whileSilent(shop: Shop, shopper: Shopper): Promise<number> {
+  let over = 0;
   await shop.halt("inventory");
   try {
     await Promise.all([shopper.buy(), shopper.buy()]);
-    await pause(deadlineOf(["silence"]) + 300);
+    await pause(deadlineOf(["silence"]) + farBeyond);
   } finally {
+    over = Date.now();
     await shop.start("inventory");
   }
   await shop.ready();
+  return over;
 }
 
 /** Whatever was sent is sent once more, as to a consumer that was restored from a backup. */
