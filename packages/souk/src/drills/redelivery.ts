@@ -88,6 +88,8 @@ export class Redelivery {
     const url = `http://127.0.0.1:${port}${pathname}${search}`;
     const headers = new Headers(request.headers);
     for (const name of ["host", "connection", "content-length"]) headers.delete(name);
+    // A sidecar takes an error for the word that its service subscribes to nothing; without a proxy it would wait.
+    if (pathname === "/dapr/subscribe") return whenUp(() => fetch(url, { headers }));
     if (!pathname.startsWith("/_events/") || request.method !== "POST") {
       const { method, body } = request;
       return fetch(url, { method, headers, body, redirect: "manual", decompress: false });
@@ -209,4 +211,16 @@ function shuffled<T>(items: readonly T[], random: Random): T[] {
     .map((item) => ({ item, place: random.share() }))
     .sort((a, b) => a.place - b.place)
     .map(({ item }) => item);
+}
+
+/** Asks until somebody answers, for as long as a shop may take to start. */
+async function whenUp(ask: () => Promise<Response>): Promise<Response> {
+  const end = performance.now() + 60_000;
+  for (;;) {
+    const answer = await ask().catch((error: unknown) => {
+      if (performance.now() > end) throw error;
+    });
+    if (answer) return answer;
+    await Bun.sleep(50);
+  }
 }
