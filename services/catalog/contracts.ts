@@ -23,6 +23,12 @@ const Name = line(200);
 const Description = lines(5_000);
 const Category = line(100);
 const Kind = v.picklist(["physical", "service"]);
+/** Grams a piece. */
+const Weight = v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(10_000_000));
+const TaxClass = v.pipe(
+  v.string(),
+  v.regex(/^(?=.{1,40}$)[a-z][a-z0-9]*(?:-[a-z0-9]+)*$/, "lower-case words with - between, such as reduced"),
+);
 const Images = v.pipe(
   v.array(
     v.pipe(
@@ -48,6 +54,9 @@ const description = {
   price: Money,
   kind: Kind,
   images: v.optional(Images, []),
+  weight: v.optional(Weight),
+  /** Left out: `standard`. */
+  taxClass: v.optional(TaxClass),
 };
 
 export const NewProduct = v.strictObject({ sku: Sku, ...description });
@@ -71,6 +80,8 @@ export const ProductPatch = v.strictObject({
   ),
   kind: v.optional(v.nullable(Kind)),
   images: v.optional(v.nullable(Images)),
+  weight: v.optional(v.nullable(Weight)),
+  taxClass: v.optional(v.nullable(TaxClass)),
 });
 
 /** One line of an import; `onHand` is how many pieces were counted. */
@@ -99,6 +110,8 @@ export const ProductView = v.object({
   price: Money,
   kind: Kind,
   images: v.array(v.string()),
+  weight: v.optional(v.number()),
+  taxClass: v.optional(v.string()),
 });
 
 export const ProductList = v.object({ items: v.array(ProductView), nextCursor: v.nullable(v.string()) });
@@ -140,6 +153,8 @@ const example = {
   price: { amount: 255, currency: "GBP" },
   kind: "physical" as const,
   images: ["https://images.example/85123A.jpg"],
+  weight: 120,
+  taxClass: "reduced",
   version: 1,
 };
 

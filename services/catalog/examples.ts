@@ -29,6 +29,7 @@ export const examples: Examples = {
       category: "Mugs",
       price: { amount: 1250, currency: "GBP" },
       kind: "physical",
+      weight: 420,
     },
   },
   "PUT /products/{sku}": {

@@ -70,6 +70,16 @@ describe("an import", () => {
     expect((await shop.request("/products/A")).headers.get("etag")).toBe('"1"');
   });
 
+  test("takes a weight and a tax class", async () => {
+    await report(line("A", { weight: 120, taxClass: "reduced" }));
+    const read = await shop.request("/products/A");
+    expect(await read.json()).toEqual(product("A", { weight: 120, taxClass: "reduced", images: [] }));
+    expect(await report(line("B", { weight: "120" }))).toMatchObject({
+      accepted: 0,
+      rejected: [{ line: 1, detail: expect.stringContaining("weight") }],
+    });
+  });
+
   test("may name a product more than once: the last line holds", async () => {
     const body = [line("A"), line("A", { name: "Second" }), line("A", { name: "Third" })].join("\n");
     expect(await report(body)).toEqual({ accepted: 3, ...nothingRejected });

@@ -126,6 +126,8 @@ test("whatever is asked in whatever order, the version only grows, by one for ea
     price: fc.constantFrom(holder.price, dearer.price),
     kind: fc.constantFrom("physical" as const, "service" as const),
     images: fc.constantFrom([], holder.images),
+    weight: fc.constantFrom(undefined, 0, 120),
+    taxClass: fc.constantFrom(undefined, "reduced"),
   });
   const command: fc.Arbitrary<Command> = fc.oneof(
     fc.record({ type: fc.constantFrom("create" as const, "replace" as const), product }),

@@ -17,6 +17,10 @@ export interface Product {
   kind: "physical" | "service";
   /** https URLs. */
   images: string[];
+  /** Grams a piece. */
+  weight?: number;
+  /** What it is to those who tax it; `standard` where nothing is said. */
+  taxClass?: string;
 }
 
 /**
@@ -96,6 +100,8 @@ function same(a: Product, b: Product): boolean {
     a.price.amount === b.price.amount &&
     a.price.currency === b.price.currency &&
     a.kind === b.kind &&
+    a.weight === b.weight &&
+    a.taxClass === b.taxClass &&
     a.images.length === b.images.length &&
     a.images.every((image, index) => image === b.images[index])
   );

@@ -77,6 +77,12 @@ describe("creating", () => {
     [{ description: null }, "/description"],
     [{ onHand: 3 }, "/onHand"],
     [{ version: 1 }, "/version"],
+    [{ weight: -1 }, "/weight"],
+    [{ weight: 0.5 }, "/weight"],
+    [{ weight: 10_000_001 }, "/weight"],
+    [{ taxClass: "Reduced" }, "/taxClass"],
+    [{ taxClass: "re--duced" }, "/taxClass"],
+    [{ taxClass: "x".repeat(41) }, "/taxClass"],
   ])("refuses %j at %s", async (over, pointer) => {
     const response = await create({ ...holder, ...over });
     expect(response.status).toBe(400);
@@ -232,6 +238,17 @@ describe("patching", () => {
       price: gbp(300),
       images: ["https://x.example/1.jpg"],
     });
+  });
+
+  test("puts a weight and a tax class on, and takes them off", async () => {
+    await create({ ...holder, weight: 120 });
+    const heavy = await patch({ weight: 0, taxClass: "zero-rated" });
+    expect(await heavy.json()).toEqual({ ...viewed, weight: 0, taxClass: "zero-rated" });
+    expect(await read("/products/85123A")).toEqual({ ...viewed, weight: 0, taxClass: "zero-rated" });
+    const [, event] = await shop.published();
+    expect(event?.data).toEqual({ ...viewed, weight: 0, taxClass: "zero-rated", version: 2 });
+    expect((await patch({ weight: 0 }, '"2"')).headers.get("etag")).toBe('"2"');
+    expect(await (await patch({ weight: null, taxClass: null }, '"2"')).json()).toEqual(viewed);
   });
 
   test("with nothing leaves all as it is", async () => {

@@ -26,6 +26,8 @@ const build = (t: Dialect) => ({
       price: t.json<Money>("price"),
       kind: t.text("kind").$type<Product["kind"]>(),
       images: t.json<string[]>("images"),
+      weight: t.integer("weight"),
+      taxClass: t.text("tax_class"),
     },
     (products) => [t.index("products_by_category").on(products.category, products.sku)],
   ),
@@ -96,16 +98,27 @@ function wordsWrites(t: CatalogTables, before: Entry | undefined, after: Entry):
   ];
 }
 
-const facts = ({ name, description, category, price, kind, images }: Product) => ({
+const facts = ({ name, description, category, price, kind, images, weight, taxClass }: Product) => ({
   name,
   description: description ?? null,
   category: category ?? null,
   price,
   kind,
   images,
+  weight: weight ?? null,
+  taxClass: taxClass ?? null,
 });
 
-const nothing = { name: null, description: null, category: null, price: null, kind: null, images: null };
+const nothing = {
+  name: null,
+  description: null,
+  category: null,
+  price: null,
+  kind: null,
+  images: null,
+  weight: null,
+  taxClass: null,
+};
 
 function entryOf(row: ProductRow): Entry {
   const { sku, version } = row;
@@ -115,7 +128,17 @@ function entryOf(row: ProductRow): Entry {
 }
 
 /** The product of a row that is not deleted. */
-export function productOf({ sku, name, description, category, price, kind, images }: ProductRow): Product {
+export function productOf({
+  sku,
+  name,
+  description,
+  category,
+  price,
+  kind,
+  images,
+  weight,
+  taxClass,
+}: ProductRow): Product {
   if (name === null || price === null || kind === null) throw new Error(`the row of ${sku} holds no product`);
   return {
     sku,
@@ -125,6 +148,8 @@ export function productOf({ sku, name, description, category, price, kind, image
     price,
     kind,
     images: images ?? [],
+    ...(weight === null ? {} : { weight }),
+    ...(taxClass === null ? {} : { taxClass }),
   };
 }
 

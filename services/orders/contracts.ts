@@ -191,8 +191,11 @@ export const publishes = [
 const product = v.object({
   sku: v.string(),
   name: v.string(),
+  category: v.optional(v.string()),
   price: Money,
   kind: Kind,
+  weight: v.optional(v.number()),
+  taxClass: v.optional(v.string()),
   version: v.number(),
 });
 export const ProductCreated = event("catalog", "product.created", product);

@@ -60,12 +60,24 @@ export type OrderEvent =
   | { type: "rejected"; at: number; reason: Reason }
   | { type: "cancelled"; at: number };
 
-/** A line as asked for; `product` is our copy of the catalog's entry, absent when there is none. */
+/** A line as asked for; `product` is absent when there is none. */
 export interface AskedLine {
   sku: string;
   quantity: number;
   unitPrice?: Money;
-  product?: { name: string; price: Money; kind: "physical" | "service" };
+  product?: ListedProduct;
+}
+
+/** What we know of a product: our copy of the catalog's entry. */
+export interface ListedProduct {
+  name: string;
+  price: Money;
+  kind: "physical" | "service";
+  category?: string;
+  /** Grams a piece. */
+  weight?: number;
+  /** `standard` where nothing is said. */
+  taxClass?: string;
 }
 
 export interface Place extends Omit<Facts, "version" | "history" | "lines" | "total"> {

@@ -46,6 +46,10 @@ interface Product {
   name: string;
   price: { amount: number; currency: string };
   kind: "physical" | "service";
+  category?: string;
+  /** Grams a piece. */
+  weight?: number;
+  taxClass?: string;
   version: number;
 }
 
@@ -84,6 +88,9 @@ export const store = defineStore(
       amount: t.integer("amount").notNull(),
       currency: t.text("currency").notNull(),
       kind: t.text("kind").$type<"physical" | "service">().notNull(),
+      category: t.text("category"),
+      weight: t.integer("weight"),
+      taxClass: t.text("tax_class"),
       version: t.integer("version").notNull(),
       deleted: t.boolean("deleted").notNull(),
     }),
@@ -182,19 +189,32 @@ export const store = defineStore(
         return asked.map((line) => {
           const row = bySku.get(line.sku);
           if (row === undefined) return line;
-          const price = { amount: row.amount, currency: row.currency };
-          return { ...line, product: { name: row.name, price, kind: row.kind } };
+          const { name, amount, currency, kind, category, weight, taxClass } = row;
+          return {
+            ...line,
+            product: {
+              name,
+              price: { amount, currency },
+              kind,
+              category: category ?? undefined,
+              weight: weight ?? undefined,
+              taxClass: taxClass ?? undefined,
+            },
+          };
         });
       },
 
       /** Takes over the catalog's word on a product, unless ours is as new. */
-      product({ sku, name, price, kind, version }: Product): Write {
+      product({ sku, name, price, kind, category, weight, taxClass, version }: Product): Write {
         const row = {
           sku,
           name,
           amount: price.amount,
           currency: price.currency,
           kind,
+          category: category ?? null,
+          weight: weight ?? null,
+          taxClass: taxClass ?? null,
           version,
           deleted: false,
         };
@@ -208,6 +228,9 @@ export const store = defineStore(
           amount: 0,
           currency: "",
           kind: "service" as const,
+          category: null,
+          weight: null,
+          taxClass: null,
           version,
           deleted: true,
         };

@@ -1,0 +1,3 @@
+ALTER TABLE "products" ADD COLUMN "weight" bigint;
+--> statement-breakpoint
+ALTER TABLE "products" ADD COLUMN "tax_class" text;

@@ -1,0 +1,3 @@
+ALTER TABLE `products` ADD `weight` integer;
+--> statement-breakpoint
+ALTER TABLE `products` ADD `tax_class` text;

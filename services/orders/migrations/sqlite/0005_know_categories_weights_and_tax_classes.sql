@@ -1,0 +1,5 @@
+ALTER TABLE `products` ADD `category` text;
+--> statement-breakpoint
+ALTER TABLE `products` ADD `weight` integer;
+--> statement-breakpoint
+ALTER TABLE `products` ADD `tax_class` text;
