@@ -5,8 +5,10 @@ import {
   cacheable,
   etag,
   idempotent,
+  isPlace,
   open,
   owned,
+  type Place,
   page,
   problems,
   query,
@@ -35,7 +37,6 @@ import type { Store } from "./store.ts";
 import { change, erase, type Mailbox, type User } from "./user.ts";
 import { actorOf, type C, changedMeanwhile, confirmed, requireManager, seen } from "./users-callers.ts";
 import { exported, view } from "./users-queries.ts";
-import type { Place } from "./users-store.ts";
 import { refuseWeak } from "./weak.ts";
 
 const theirs = owned({ all: ["users:manage"], own: "user" });
@@ -231,11 +232,3 @@ async function letterTo(room: Room, user: User, { address, key }: Mailbox) {
     : await mail(room, { ...user, email: address, emailKey: key }, "verify-email");
   return letter.change();
 }
-
-const isPlace = (value: unknown): value is Place =>
-  typeof value === "object" &&
-  value !== null &&
-  "at" in value &&
-  "id" in value &&
-  typeof value.at === "number" &&
-  typeof value.id === "string";

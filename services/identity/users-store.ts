@@ -1,4 +1,4 @@
-import { emit, type Reach, type Sealed, sealedRows } from "chassis";
+import { emit, type Place, type Reach, type Sealed, sealedRows } from "chassis";
 import { and, desc, eq, lt, lte, or, type SQL } from "drizzle-orm";
 import {
   type Change,
@@ -32,11 +32,6 @@ export interface Tally {
   key: string;
   version: number;
   times: number[];
-}
-
-export interface Place {
-  at: number;
-  id: string;
 }
 
 export interface UserFilter {

@@ -5,9 +5,11 @@ import {
   cacheable,
   etag,
   idempotent,
+  isPlace,
   type Kit,
   notFound,
   owned,
+  type Place,
   page,
   problems,
   query,
@@ -34,7 +36,7 @@ import { rulesOf } from "./outside/delivering.ts";
 import { secretOf } from "./outside/signature.ts";
 import { unsubscribing } from "./outside/unsubscribe-routes.ts";
 import { deliveryView, webhookView } from "./queries.ts";
-import { type Place, type Store, secretPlace } from "./store.ts";
+import { type Store, secretPlace } from "./store.ts";
 import { again, type Delivery, refusedEvents, rotated, type Webhook } from "./webhook.ts";
 
 const unshared = "private, no-cache";
@@ -260,10 +262,3 @@ async function theirs(store: Store, id: string, reach: Reach): Promise<Webhook> 
 }
 
 const placeOf = ({ createdAt, id }: Webhook | Delivery): Place => ({ at: createdAt, id });
-const isPlace = (value: unknown): value is Place =>
-  typeof value === "object" &&
-  value !== null &&
-  "at" in value &&
-  "id" in value &&
-  typeof value.at === "number" &&
-  typeof value.id === "string";

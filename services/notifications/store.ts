@@ -1,4 +1,4 @@
-import { defineStore, type StoreOf, sealedRows } from "chassis";
+import { defineStore, type Place, type StoreOf, sealedRows } from "chassis";
 import { and, desc, eq, lt, or, sql } from "drizzle-orm";
 import { type Change, insert, remove, update, upsert, type Write } from "drizzle-outbox";
 import type { EventName } from "./contracts.ts";
@@ -15,11 +15,6 @@ export const sweepJob = "sweep";
 
 /** Where a webhook's secrets stand, for their seal. */
 export const secretPlace = "webhooks.secret";
-
-export interface Place {
-  at: number;
-  id: string;
-}
 
 /** Whom to write to about an order, sealed as it came. */
 interface Contact {

@@ -3,7 +3,6 @@ import type { OrderStep, OrderView } from "./contracts.ts";
 import type { Order, PublicStatus } from "./order.ts";
 import { shown } from "./order.ts";
 import type { Personal } from "./personal.ts";
-import type { Place } from "./store.ts";
 
 /** An order as its readers see it. */
 export function view(order: Order, personal: Personal | undefined): OrderView {
@@ -51,12 +50,3 @@ export function progress(
     }
   );
 }
-
-/** A cursor is what a client sends: it may be anything. */
-export const isPlace = (value: unknown): value is Place =>
-  typeof value === "object" &&
-  value !== null &&
-  "at" in value &&
-  "id" in value &&
-  typeof value.at === "number" &&
-  typeof value.id === "string";

@@ -7,9 +7,11 @@ import {
   follow,
   idempotent,
   integer,
+  isPlace,
   notFound,
   open,
   owned,
+  type Place,
   Problem,
   page,
   problems,
@@ -27,8 +29,8 @@ import { NewOrder, OrderList, OrderQuery, OrderStep, OrderView } from "./contrac
 import { cancel, type Order, place } from "./order.ts";
 import { taken } from "./payment-methods.ts";
 import { sealedToken } from "./payment-token.ts";
-import { isPlace, progress, view } from "./queries.ts";
-import type { Place, Store } from "./store.ts";
+import { progress, view } from "./queries.ts";
+import type { Store } from "./store.ts";
 
 const deadlineAfter = 15 * 60_000;
 

@@ -55,12 +55,6 @@ export const Letter = v.object({ ...Summary.entries, event: v.unknown(), history
 export const List = v.object({ items: v.array(Summary), nextCursor: v.nullable(v.string()) });
 export const Replayed = v.object({ replayed: v.number() });
 
-/** Where a page of dead letters ends; the same in every service, so that their lists can be merged. */
-export interface LetterPlace {
-  at: number;
-  id: string;
-}
-
 export function summary(letter: KeptDeadLetter, service: string): v.InferOutput<typeof Summary> {
   const { id, topic, type, status, reason, at, history } = letter;
   const { subject, traceparent } = letter.event as Partial<CloudEvent>;
@@ -94,11 +88,3 @@ export function after(
   const history = [...letter.history, { ...step, at }];
   return view({ ...letter, status: step.status, at, history }, config.name);
 }
-
-export const isPlace = (value: unknown): value is LetterPlace =>
-  typeof value === "object" &&
-  value !== null &&
-  "at" in value &&
-  "id" in value &&
-  Number.isSafeInteger(value.at) &&
-  typeof value.id === "string";

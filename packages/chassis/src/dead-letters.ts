@@ -2,25 +2,13 @@ import type { Change, DeadLetterStatus, DeadLetters, KeptDeadLetter } from "driz
 import { Hono } from "hono";
 import { allow } from "./access.ts";
 import { body, query } from "./body.ts";
-import {
-  after,
-  Discard,
-  isPlace,
-  Letter,
-  type LetterPlace,
-  List,
-  Query,
-  Replayed,
-  Selection,
-  summary,
-  view,
-} from "./dead-letter.ts";
+import { after, Discard, Letter, List, Query, Replayed, Selection, summary, view } from "./dead-letter.ts";
 import { problems, says } from "./describe.ts";
 import { cacheable, etag } from "./etag.ts";
 import { idempotent } from "./idempotency.ts";
 import { replayOf } from "./inbound.ts";
 import type { Env } from "./kit.ts";
-import { page, readWindow } from "./page.ts";
+import { isPlace, type Place, page, readWindow } from "./page.ts";
 import { notFound, Problem } from "./problem.ts";
 import { router, type Service } from "./service.ts";
 import { transact } from "./transact.ts";
@@ -53,7 +41,7 @@ export const deadLetterRoutes = () =>
           after,
           limit: limit + 1,
         });
-        const place = ({ at, id }: KeptDeadLetter): LetterPlace => ({ at, id });
+        const place = ({ at, id }: KeptDeadLetter): Place => ({ at, id });
         const list = page(rows, limit, place, (row) => summary(row, c.var.kit.config.name));
         return cacheable(c, list, "no-store");
       },

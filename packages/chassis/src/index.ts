@@ -12,7 +12,7 @@ export { UnknownKey } from "./keyring.ts";
 export type { Env, Kit } from "./kit.ts";
 export type { Log } from "./log.ts";
 export { type Batch, type NdjsonOptions, ndjson } from "./ndjson.ts";
-export { cursorOf, type Page, page, readWindow, type Window } from "./page.ts";
+export { cursorOf, isPlace, type Page, type Place, page, readWindow, type Window } from "./page.ts";
 export {
   accepted,
   type FieldError,

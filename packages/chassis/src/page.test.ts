@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { page, readWindow } from "./page.ts";
+import { isPlace, page, readWindow } from "./page.ts";
 import { Problem } from "./problem.ts";
 
 const isNumber = (value: unknown): value is number => typeof value === "number";
@@ -22,6 +22,18 @@ describe("a window", () => {
   ])("%j is refused", (query) => {
     expect(() => readWindow(query, isNumber)).toThrow(Problem);
   });
+});
+
+test.each([
+  [{ at: 1, id: "a" }, true],
+  [{ at: 1.5, id: "a" }, false],
+  [{ at: "1", id: "a" }, false],
+  [{ at: 1, id: 2 }, false],
+  [{ at: 1 }, false],
+  [null, false],
+  ["a", false],
+])("%j is a place: %s", (value, is) => {
+  expect(isPlace(value)).toBe(is);
 });
 
 test("pages join without gaps or repeats", () => {

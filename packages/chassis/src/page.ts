@@ -11,6 +11,22 @@ export interface Page<T> {
   nextCursor: string | null;
 }
 
+/** A place in a list that goes by time, and by id among what is of the same millisecond. */
+export interface Place {
+  /** Milliseconds since the epoch. */
+  at: number;
+  id: string;
+}
+
+/** A cursor is what a client sends: it may be anything. */
+export const isPlace = (value: unknown): value is Place =>
+  typeof value === "object" &&
+  value !== null &&
+  "at" in value &&
+  "id" in value &&
+  Number.isSafeInteger(value.at) &&
+  typeof value.id === "string";
+
 /**
  * Reads `?limit=` and `?cursor=`.
  * @param isCursor accepts what a decoded cursor may be
