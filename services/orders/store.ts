@@ -1,16 +1,9 @@
-import { defineStore, emit, guest, type Reach, type StoreOf, sealedRows } from "chassis";
+import { defineStore, guest, type Place, type Reach, type StoreOf, sealedRows } from "chassis";
 import { and, desc, eq, inArray, isNull, lt, ne, or, type SQL, sql } from "drizzle-orm";
 import { type Change, insert, type NewEvent, update, upsert, type Write } from "drizzle-outbox";
-import {
-  OrderAborting,
-  OrderCancelled,
-  OrderConfirmed,
-  OrderPlaced,
-  OrderRejected,
-  OrderReserved,
-} from "./contracts.ts";
 import { type AskedLine, evolve, type Order, type OrderEvent, type PublicStatus, shown } from "./order.ts";
 import { type Kept, personalKeeper } from "./personal.ts";
+import { published } from "./published.ts";
 
 /** The job that ends an order which is neither paid nor refused in time. */
 export const deadlineJob = "checkout-deadline";
@@ -20,11 +13,6 @@ export const closeCartJob = "close-cart";
 
 /** The job that erases what is personal in the orders of a user who is gone; its key is the user's id. */
 export const eraseJob = "erase-customer";
-
-export interface Place {
-  at: number;
-  id: string;
-}
 
 export interface OrderFilter {
   /** An e-mail address or an owner's id. */
@@ -79,6 +67,7 @@ export const store = defineStore(
         t.index("orders_by_reference").on(orders.reference),
         t.index("orders_by_customer").on(orders.customerKey, orders.placedAt),
         t.index("orders_by_seal").on(orders.sealedWith, orders.id),
+        t.index("orders_by_status").on(orders.status, orders.placedAt, orders.id),
       ],
     ),
     /** Our copy of the catalog, fed by its events. */
@@ -305,55 +294,6 @@ export const store = defineStore(
     }
   },
 );
-
-/** What the others are told of an event; what is only our own bookkeeping is not. */
-function published(
-  order: Order,
-  event: OrderEvent,
-  { payment, contact }: { payment: Order["payment"] | undefined; contact: string | undefined },
-): NewEvent[] {
-  const { id, total, reference, owner } = order;
-  const orderId = id;
-  const of = owner === guest.id ? { orderId } : { orderId, customerId: owner };
-  const tell = () => ({
-    ...of,
-    reference,
-    total,
-    country: order.country,
-    lines: order.lines.map(line),
-  });
-  switch (event.type) {
-    case "placed":
-      return [emit(OrderPlaced, orderId, { ...tell(), contact })];
-    case "reserved":
-      return [emit(OrderReserved, orderId, { ...of, total, payment: { method: "", token: "", ...payment } })];
-    case "confirmed":
-      // With names: whoever writes to the customer has no catalog.
-      return [
-        emit(OrderConfirmed, orderId, {
-          ...tell(),
-          lines: order.lines.map((one) => ({ ...line(one), name: one.name })),
-        }),
-      ];
-    case "aborting":
-      return [emit(OrderAborting, orderId, { ...of, ...event.ending })];
-    case "given-back":
-      return [];
-    case "rejected":
-      return [emit(OrderRejected, orderId, { ...of, reason: event.reason })];
-    case "cancelled":
-      return [emit(OrderCancelled, orderId, of)];
-    default:
-      return event satisfies never;
-  }
-}
-
-const line = ({ sku, quantity, unitPrice, kind }: Order["lines"][number]) => ({
-  sku,
-  quantity,
-  unitPrice,
-  kind,
-});
 
 /** The deadline stands from placing until the order is paid or given up. */
 function deadlines(key: string, event: OrderEvent, at: number | undefined): NonNullable<Change["jobs"]> {
