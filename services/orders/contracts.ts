@@ -21,7 +21,7 @@ export const Sku = v.pipe(
 
 const Country = v.pipe(v.string(), v.regex(/^[A-Z]{2}$/, "an ISO 3166-1 alpha-2 code such as GB"));
 const Kind = v.picklist(["physical", "service"]);
-const Reason = v.picklist(["out-of-stock", "payment-declined", "timed-out"]);
+const Reason = v.picklist(["out-of-stock", "payment-declined", "timed-out", "authorisation-expired"]);
 const Status = v.picklist(["placed", "reserved", "confirmed", "rejected", "cancelled"]);
 const orderId = v.string();
 
@@ -132,11 +132,23 @@ export const OrderPlaced = event(
     contact: v.optional(v.string()),
   }),
 );
+/**
+ * Asks for the order's money: `total` is to be authorised, and `captureNow` of it captured at once; all of it, where
+ * nothing is said.
+ */
 export const OrderReserved = event(
   "orders",
   "order.reserved",
-  v.object({ ...of, total: Money, payment: v.object({ method: v.string(), token: v.string() }) }),
+  v.object({
+    ...of,
+    total: Money,
+    captureNow: v.optional(Money),
+    payment: v.object({ method: v.string(), token: v.string() }),
+  }),
 );
+const Piece = v.object({ sku: v.string(), quantity: v.number() });
+const Pieces = v.array(Piece);
+/** `shipment`: what is to be sent, as long as nobody divides it; absent where there is nothing to send. In grams. */
 export const OrderConfirmed = event(
   "orders",
   "order.confirmed",
@@ -146,6 +158,9 @@ export const OrderConfirmed = event(
     total: Money,
     country: v.string(),
     lines: v.array(v.object({ ...Line.entries, name: v.optional(v.string()) })),
+    shipment: v.optional(
+      v.object({ id: v.string(), lines: Pieces, weight: v.number(), method: v.optional(v.string()) }),
+    ),
   }),
 );
 export const OrderAborting = event(
@@ -154,7 +169,77 @@ export const OrderAborting = event(
   v.object({ ...of, outcome: v.picklist(["rejected", "cancelled"]), reason: v.optional(Reason) }),
 );
 export const OrderRejected = event("orders", "order.rejected", v.object({ ...of, reason: Reason }));
-export const OrderCancelled = event("orders", "order.cancelled", v.object(of));
+export const OrderCancelled = event(
+  "orders",
+  "order.cancelled",
+  v.object({ ...of, reason: v.optional(Reason) }),
+);
+
+/**
+ * A part of an order will not be sent: `lines` are physical and cancelled now, `open` is what is still to be sent
+ * without what is in hand-over. `remaining`: what may still be captured; when it is nothing, the rest of the
+ * authorisation may go.
+ */
+export const OrderLinesCancelled = event(
+  "orders",
+  "order.lines-cancelled",
+  v.object({ ...of, lines: Pieces, open: Pieces, remaining: Money, reason: v.optional(Reason) }),
+);
+/** A shipment may go once `amount`, which is more than nothing, is captured; `final`: nothing will be captured after it. */
+export const OrderShipmentAccepted = event(
+  "orders",
+  "order.shipment-accepted",
+  v.object({ ...of, shipmentId: v.string(), amount: Money, final: v.boolean() }),
+);
+const RefusalReason = v.picklist([
+  "not-confirmed",
+  "not-open",
+  "dispatch-in-progress",
+  "authorisation-expired",
+  "payment-declined",
+]);
+/** A shipment may not go; `open` is what is still to be sent. */
+export const OrderShipmentRefused = event(
+  "orders",
+  "order.shipment-refused",
+  v.object({ ...of, shipmentId: v.string(), reason: RefusalReason, open: Pieces }),
+);
+/** A shipment has left; `complete`: nothing is left to be sent. */
+export const OrderShipped = event(
+  "orders",
+  "order.shipped",
+  v.object({
+    ...of,
+    reference,
+    shipmentId: v.string(),
+    lines: v.array(v.object({ ...Piece.entries, name: v.string() })),
+    carrier: v.optional(v.string()),
+    tracking: v.optional(v.string()),
+    complete: v.boolean(),
+  }),
+);
+/** A shipment has arrived; `complete`: the last of the order. */
+export const OrderDelivered = event(
+  "orders",
+  "order.delivered",
+  v.object({ ...of, reference, shipmentId: v.string(), complete: v.boolean() }),
+);
+/**
+ * What was sent has come back: `lines` are physical, to be put back into stock or not; `amount` is to be refunded.
+ * Also without lines, for what an order has paid and will not get.
+ */
+export const OrderReturnReceived = event(
+  "orders",
+  "order.return-received",
+  v.object({
+    ...of,
+    returnId: v.string(),
+    lines: v.array(v.object({ ...Piece.entries, restock: v.boolean() })),
+    amount: Money,
+  }),
+);
+/** All that was sent has come back. */
+export const OrderReturned = event("orders", "order.returned", v.object({ ...of, reference }));
 
 const six = {
   sku: "85123A",
@@ -165,6 +250,11 @@ const six = {
 const total = { amount: 1530, currency: "GBP" };
 const placed = { orderId: "o-1", customerId: "u_1", reference: "536365", total, country: "GB", lines: [six] };
 
+const two = { sku: "85123A", quantity: 2 };
+const four = { sku: "85123A", quantity: 4 };
+const paid = { amount: 510, currency: "GBP" };
+const ours = { orderId: "o-1", customerId: "u_1" };
+
 const sealed = "eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIn0..AAAAAAAAAAAAAAAA.AAAA.AAAAAAAAAAAAAAAAAAAAAA";
 
 /** Everything published here, each with an example that consumers check themselves against. */
@@ -172,11 +262,20 @@ export const publishes = [
   { type: OrderPlaced, example: { ...placed, contact: sealed } },
   {
     type: OrderReserved,
-    example: { orderId: "o-1", customerId: "u_1", total, payment: { method: "test", token: "tok_ok" } },
+    example: {
+      ...ours,
+      total,
+      captureNow: { amount: 0, currency: "GBP" },
+      payment: { method: "test", token: "tok_ok" },
+    },
   },
   {
     type: OrderConfirmed,
-    example: { ...placed, lines: [{ ...six, name: "White hanging heart T-light holder" }] },
+    example: {
+      ...placed,
+      lines: [{ ...six, name: "White hanging heart T-light holder" }],
+      shipment: { id: "o-1-1", lines: [{ sku: "85123A", quantity: 6 }], weight: 1200, method: "standard" },
+    },
   },
   {
     type: OrderAborting,
@@ -184,6 +283,45 @@ export const publishes = [
   },
   { type: OrderRejected, example: { orderId: "o-1", reason: "out-of-stock" as const } },
   { type: OrderCancelled, example: { orderId: "o-1" } },
+  {
+    type: OrderLinesCancelled,
+    example: {
+      ...ours,
+      lines: [two],
+      open: [four],
+      remaining: { amount: 1020, currency: "GBP" },
+      reason: "authorisation-expired" as const,
+    },
+  },
+  {
+    type: OrderShipmentAccepted,
+    example: { ...ours, shipmentId: "o-1-1", amount: paid, final: false },
+  },
+  {
+    type: OrderShipmentRefused,
+    example: { ...ours, shipmentId: "o-1-1", reason: "not-open" as const, open: [four] },
+  },
+  {
+    type: OrderShipped,
+    example: {
+      ...ours,
+      reference: "536365",
+      shipmentId: "o-1-1",
+      lines: [{ ...two, name: "White hanging heart T-light holder" }],
+      carrier: "Royal Mail",
+      tracking: "RM123456785GB",
+      complete: false,
+    },
+  },
+  {
+    type: OrderDelivered,
+    example: { ...ours, reference: "536365", shipmentId: "o-1-1", complete: true },
+  },
+  {
+    type: OrderReturnReceived,
+    example: { ...ours, returnId: "o-1-r1", lines: [{ ...two, restock: true }], amount: paid },
+  },
+  { type: OrderReturned, example: { ...ours, reference: "536365" } },
 ];
 
 // ── Read from others: only the fields that matter here ──────────────────────────────────────────────────────
