@@ -37,7 +37,16 @@ export const StockRefused = event(
 );
 /** Without lines when the order held nothing: then it never will. */
 export const StockReleased = event("inventory", "stock.released", v.object({ orderId, lines: Quantities }));
-/** `counted` is there when an import counted less than is reserved; `onHand` is then what is reserved. */
+/** The answer to a return: what of it is on the shelf again. Without lines when nothing is, or it was said before. */
+export const StockRestocked = event(
+  "inventory",
+  "stock.restocked",
+  v.object({ orderId, returnId: v.string(), lines: Quantities }),
+);
+/**
+ * `counted` is there when an import counted less than is reserved; `onHand` is then what is reserved. `sold`, `restocked`
+ * and `writtenOff`: the pieces that had by then left with orders, come back on the shelf, and come back for nothing.
+ */
 export const StockAdjusted = event(
   "inventory",
   "stock.adjusted",
@@ -48,6 +57,9 @@ export const StockAdjusted = event(
     available: whole,
     version: whole,
     counted: v.optional(whole),
+    sold: v.optional(whole),
+    restocked: v.optional(whole),
+    writtenOff: v.optional(whole),
   }),
 );
 
@@ -65,9 +77,19 @@ export const publishes = [
   { type: StockReserved, example: { orderId: "o-1", lines } },
   { type: StockRefused, example: { orderId: "o-1", reason: "out-of-stock" as const, skus: ["85123A"] } },
   { type: StockReleased, example: { orderId: "o-1", lines } },
+  { type: StockRestocked, example: { orderId: "o-1", returnId: "r-1", lines } },
   {
     type: StockAdjusted,
-    example: { sku: "85123A", onHand: 100, reserved: 6, available: 94, version: 3 },
+    example: {
+      sku: "85123A",
+      onHand: 100,
+      reserved: 6,
+      available: 94,
+      version: 3,
+      sold: 12,
+      restocked: 2,
+      writtenOff: 1,
+    },
   },
   { type: StockAvailability, example: { sku: "85123A", available: 3, plenty: false, version: 4 } },
 ];
@@ -79,12 +101,29 @@ export const ProductCreated = event("catalog", "product.created", product);
 export const ProductUpdated = event("catalog", "product.updated", product);
 export const ProductStocked = event("catalog", "product.stocked", v.object({ sku, onHand: whole }));
 
-const wanted = {
-  orderId,
-  lines: v.array(v.object({ sku, quantity: v.pipe(whole, v.minValue(1)), kind: Kind })),
-};
+const pieces = { sku, quantity: v.pipe(whole, v.minValue(1)) };
+const wanted = { orderId, lines: v.array(v.object({ ...pieces, kind: Kind })) };
 export const OrderPlaced = event("orders", "order.placed", v.object(wanted));
 export const OrderAborting = event("orders", "order.aborting", v.object({ orderId }));
+export const OrderLinesCancelled = event(
+  "orders",
+  "order.lines-cancelled",
+  v.object({ orderId, lines: v.array(v.object(pieces)) }),
+);
+export const OrderShipped = event(
+  "orders",
+  "order.shipped",
+  v.object({ orderId, shipmentId: v.string(), lines: v.array(v.object(pieces)) }),
+);
+export const OrderReturnReceived = event(
+  "orders",
+  "order.return-received",
+  v.object({
+    orderId,
+    returnId: v.string(),
+    lines: v.array(v.object({ ...pieces, restock: v.boolean() })),
+  }),
+);
 
 /** An order that waits for a count, as the job keeps it. */
 export const Deferred = v.object({ ...wanted, until: whole });

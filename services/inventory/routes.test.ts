@@ -116,7 +116,16 @@ describe("setting what is on hand", () => {
     expect({ type, subject, data }).toEqual({
       type: "stock.adjusted",
       subject: "85123A",
-      data: { sku: "85123A", onHand: 25, reserved: 4, available: 21, version: 4 },
+      data: {
+        sku: "85123A",
+        onHand: 25,
+        reserved: 4,
+        available: 21,
+        version: 4,
+        sold: 0,
+        restocked: 0,
+        writtenOff: 0,
+      },
     });
   });
 

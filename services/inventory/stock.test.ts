@@ -9,6 +9,9 @@ const level: Level = {
   madeAt: 1_000,
   countedAt: 2_000,
   told: null,
+  sold: 9,
+  restocked: 2,
+  writtenOff: 1,
 };
 const after = (before: Level | undefined, events: StockEvent[]) =>
   events.reduce<Level | undefined>(evolve, before);
@@ -23,6 +26,9 @@ describe("a product comes to the catalog", () => {
       reserved: 0,
       version: 1,
       countedAt: null,
+      sold: 0,
+      restocked: 0,
+      writtenOff: 0,
     });
   });
 

@@ -15,6 +15,12 @@ export interface Level {
   countedAt: number | null;
   /** How few there are, as the others were told; null while they believe that there is plenty. */
   told: number | null;
+  /** Pieces that have left with orders, ever. */
+  sold: number;
+  /** Of these, the pieces that have come back on the shelf. */
+  restocked: number;
+  /** And those that have come back and were of no use any more. */
+  writtenOff: number;
 }
 
 export type StockEvent =
@@ -96,6 +102,9 @@ export function evolve(level: Level | undefined, event: StockEvent): Level {
         madeAt: event.at,
         countedAt: null,
         told: null,
+        sold: 0,
+        restocked: 0,
+        writtenOff: 0,
       };
     case "adjusted":
       if (level === undefined) throw new Error(`${event.sku} was adjusted before it was listed`);

@@ -1,9 +1,18 @@
 import { defineStore, emit, type StoreOf } from "chassis";
 import { asc, gt, inArray, sql } from "drizzle-orm";
-import { type Change, insert, type NewEvent, update, type Write } from "drizzle-outbox";
-import { StockAdjusted, StockAvailability, StockRefused, StockReleased, StockReserved } from "./contracts.ts";
+import { type Change, insert, type NewEvent, update, upsert, type Write } from "drizzle-outbox";
 import {
+  StockAdjusted,
+  StockAvailability,
+  StockRefused,
+  StockReleased,
+  StockReserved,
+  StockRestocked,
+} from "./contracts.ts";
+import {
+  type Back,
   evolve as evolveReservation,
+  type Leaving,
   type Quantity,
   type Reservation,
   type ReservationEvent,
@@ -27,11 +36,17 @@ export const store = defineStore(
       madeAt: t.integer("made_at").notNull(),
       countedAt: t.integer("counted_at"),
       told: t.integer("told"),
+      sold: t.integer("sold").notNull().default(0),
+      restocked: t.integer("restocked").notNull().default(0),
+      writtenOff: t.integer("written_off").notNull().default(0),
     }),
     reservations: t.table("reservations", {
       orderId: t.text("order_id").primaryKey(),
       status: t.text("status").$type<Reservation["status"]>().notNull(),
       lines: t.json<Quantity[]>("lines").notNull(),
+      shipments: t.json<string[]>("shipments").notNull().default([]),
+      returns: t.json<string[]>("returns").notNull().default([]),
+      version: t.integer("version").notNull().default(1),
     }),
   }),
   (db, t) => {
@@ -51,6 +66,35 @@ export const store = defineStore(
         sql`${t.stock.sku} = ${sku} and ${t.stock.reserved} >= ${quantity}`,
         { rows: 1 },
       );
+    const dispatch = ({ sku, quantity, held }: Leaving): Write =>
+      update(
+        t.stock,
+        {
+          onHand: sql`${t.stock.onHand} - ${quantity}`,
+          reserved: sql`${t.stock.reserved} - ${held}`,
+          sold: sql`${t.stock.sold} + ${quantity}`,
+          version: sql`${t.stock.version} + 1`,
+        },
+        sql`${t.stock.sku} = ${sku} and ${t.stock.reserved} >= ${held} and ${t.stock.onHand} - ${t.stock.reserved} >= ${quantity - held}`,
+        { rows: 1 },
+      );
+    // Also of a product that never had a level here.
+    const takeBack = ({ sku, restocked, writtenOff }: Back, at: number): Write => {
+      const listed = evolveLevel(undefined, { type: "listed", sku, at });
+      return upsert(
+        t.stock,
+        { ...listed, onHand: restocked, restocked, writtenOff, version: 2 },
+        {
+          on: ["sku"],
+          set: {
+            onHand: sql`${t.stock.onHand} + ${restocked}`,
+            restocked: sql`${t.stock.restocked} + ${restocked}`,
+            writtenOff: sql`${t.stock.writtenOff} + ${writtenOff}`,
+            version: sql`${t.stock.version} + 1`,
+          },
+        },
+      );
+    };
 
     return {
       level(sku: string): Promise<Level | undefined> {
@@ -101,8 +145,11 @@ export const store = defineStore(
       tellSoon: (skus: string[], now: number): NonNullable<Change["jobs"]> =>
         skus.map((sku) => ({ kind: tellJob, key: sku, at: now + tellAfter })),
 
-      /** What has to be committed for what was decided of an order: its claim first, then the stock by SKU. */
-      change(before: Reservation | undefined, decided: ReservationEvent[]): Change {
+      /**
+       * What has to be committed for what was decided of an order: its claim first, then the stock by SKU.
+       * @param at now, for the level of a product that comes back and has none
+       */
+      change(before: Reservation | undefined, decided: ReservationEvent[], at = 0): Change {
         let reservation = before;
         const stock: Write[] = [];
         const events: NewEvent[] = [];
@@ -130,6 +177,21 @@ export const store = defineStore(
             case "deferred":
               jobs.push({ kind: reserveJob, key: event.wanted.orderId, at: event.again, data: event.wanted });
               break;
+            case "reduced":
+              stock.push(...event.lines.map(release));
+              break;
+            case "dispatched":
+              stock.push(...event.lines.map(dispatch));
+              break;
+            case "restocked": {
+              const { orderId, returnId } = event;
+              stock.push(...event.lines.map((line) => takeBack(line, at)));
+              const lines = event.lines
+                .filter(({ restocked }) => restocked > 0)
+                .map(({ sku, restocked: quantity }) => ({ sku, quantity }));
+              events.push(emit(StockRestocked, orderId, { orderId, returnId, lines }));
+              break;
+            }
             default:
               event satisfies never;
           }
@@ -140,10 +202,11 @@ export const store = defineStore(
 
     /** The row of an order's claim, guarded by what it was: of two who decide about one order, one decides again. */
     function claim(before: Reservation | undefined, after: Reservation | undefined): Write[] {
-      if (after === undefined || after.status === before?.status) return [];
+      if (after === undefined || after.version === before?.version) return [];
       if (before === undefined) return [insert(t.reservations, after)];
-      const { orderId, status } = before;
-      return [update(t.reservations, { status: after.status }, { orderId, status }, { rows: 1 })];
+      // The status as well: versions before this one do not count.
+      const { orderId, status, version } = before;
+      return [update(t.reservations, after, { orderId, status, version }, { rows: 1 })];
     }
   },
 );
@@ -157,9 +220,10 @@ function adjusted(level: Level, event: StockEvent): NewEvent[] {
     case "listed":
       return [];
     case "adjusted": {
-      const { sku, onHand, reserved, version } = level;
+      const { sku, onHand, reserved, version, sold, restocked, writtenOff } = level;
       const { counted } = event;
-      const now = { sku, onHand, reserved, available: available(level), version };
+      const moved = { sold, restocked, writtenOff };
+      const now = { sku, onHand, reserved, available: available(level), version, ...moved };
       return [emit(StockAdjusted, sku, counted === undefined ? now : { ...now, counted })];
     }
     case "told": {

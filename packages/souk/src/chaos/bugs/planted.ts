@@ -207,7 +207,7 @@ export const bugs: Bug[] = [
     says: "an order is confirmed, and nobody is told",
     edits: [
       {
-        file: "services/orders/store.ts",
+        file: "services/orders/published.ts",
         find: `    case "confirmed":
       // With names`,
         replace: `    case "confirmed":
