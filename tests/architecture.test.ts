@@ -85,6 +85,41 @@ describe("the list of services", () => {
   });
 });
 
+describe("schedules", () => {
+  interface Component {
+    metadata: { name: string };
+    spec: { type: string; metadata: { name: string; value: string }[] };
+    scopes?: string[];
+  }
+  const scheduled = readdirSync(join(root, "components"))
+    .map((file) => parse(readFileSync(join(root, "components", file), "utf8")) as Component)
+    .filter(({ spec }) => spec.type === "bindings.cron")
+    .map(({ spec, scopes }) => {
+      const { schedule = "", ...rest } = Object.fromEntries(
+        spec.metadata.map(({ name, value }) => [name, value]),
+      );
+      return { scopes, schedule, ...rest };
+    });
+
+  test("every cron of a service has one component, and every component a cron", async () => {
+    const wanted: unknown[] = [];
+    for (const service of services) {
+      const { default: definition } = await import(join(root, "services", service, "service.ts"));
+      for (const name of Object.keys(definition.crons ?? {}))
+        wanted.push({ scopes: [service], route: `/_crons/${name}`, direction: "input" });
+    }
+    const routes = scheduled.map(({ schedule, ...rest }) => rest);
+    const sorted = (list: unknown[]) =>
+      list.map((one) => JSON.stringify(one, ["scopes", "route", "direction"])).sort();
+    expect(sorted(routes)).toEqual(sorted(wanted));
+  });
+
+  test("are times of the clock: the sidecars of replicas would not agree on others", () => {
+    for (const { schedule } of scheduled)
+      expect(schedule).toMatch(/^(CRON_TZ=\S+ )?(\S+ ){4}\S+$|^@(hourly|daily|weekly|monthly)$/);
+  });
+});
+
 interface EventsFile {
   source: string;
   events: { topic: string; type: string; example: { data: unknown } }[];

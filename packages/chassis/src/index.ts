@@ -2,6 +2,7 @@ export { allow, leftTo, type Ownership, open, owned, type Reach } from "./access
 export { type Caller, guest } from "./auth.ts";
 export { body, fieldErrors, invalid, parsed, query } from "./body.ts";
 export { type Config, integer } from "./config.ts";
+export type { CronHandler, Tick } from "./crons.ts";
 export { problems, says } from "./describe.ts";
 export { emit } from "./emit.ts";
 export { cacheable, etag, isCurrent, requireMatch } from "./etag.ts";

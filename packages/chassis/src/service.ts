@@ -2,6 +2,7 @@ import type { Change, Db, Dialect, Schema, Tables } from "drizzle-outbox";
 import { outboxTables, schema } from "drizzle-outbox";
 import { Hono, type MiddlewareHandler } from "hono";
 import type { Config } from "./config.ts";
+import type { CronHandler } from "./crons.ts";
 import { idempotencyTable } from "./idempotency.ts";
 import type { Env, Kit } from "./kit.ts";
 import type { Figure } from "./metrics.ts";
@@ -38,6 +39,11 @@ export interface Service<S> {
    * came out of a backup: for a service that has to ask somebody outside what was done since.
    */
   jobs?: Record<string, JobHandler<S>>;
+  /**
+   * What is done again and again, by name; when, says the component of Dapr's cron binding that posts to `/_crons/<name>`.
+   * A tick has its effect once, however many replicas there are.
+   */
+  crons?: Record<string, CronHandler<S>>;
   /** How many jobs may run at once: 64 where nothing is said. */
   jobsAtOnce?: number;
   /** The status of each rejection that is not 409. */

@@ -18,6 +18,7 @@ import { requireStatements } from "./access.ts";
 import { createApp } from "./app.ts";
 import { type Verify, verifier } from "./auth.ts";
 import { type Config, integer, readConfig } from "./config.ts";
+import { cronJob, crons } from "./crons.ts";
 import { routesOf } from "./dead-letters.ts";
 import { cloudEvent } from "./emit.ts";
 import { fieldKeys } from "./field-keys.ts";
@@ -116,6 +117,7 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
   await definition.prepare?.(kit, (change) => (data?.unit ?? noUnit).commit(change, traceOf(undefined)));
 
   const events = inbound(definition, { kit, metrics, data, traced });
+  const ticks = crons(definition, { kit, metrics, data, traced });
   const { internal, edge } = createApp(definition, {
     kit,
     unit: data?.unit ?? noUnit,
@@ -124,7 +126,7 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
     box: data?.box,
     folder: parts.folder ?? process.cwd(),
   });
-  internal.route("/", sidecar.subscriptions(events.subscriptions, events.options));
+  internal.route("/", sidecar.subscriptions([...events.subscriptions, ...ticks.callbacks], events.options));
 
   const { seals } = definition;
   const keys = seals
@@ -140,16 +142,20 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
     : undefined;
   const resealing = keys ? { [resealJob]: keys.reseal } : {};
   const jobs = Object.fromEntries(
-    Object.entries({ restored, ...resealing, ...definition.jobs, [retryJob]: events.retry }).map(
-      ([kind, handle]) => [
-        kind,
-        async ({ key, data: kept, attempt }: { key: string; data: unknown; attempt: number }) => {
-          if (seals) await sealed.ready();
-          const { data, trace } = kept as Traced;
-          return traced(await handle({ kind, key, data, attempt }, kit), trace);
-        },
-      ],
-    ),
+    Object.entries({
+      restored,
+      ...resealing,
+      ...definition.jobs,
+      [cronJob]: ticks.run,
+      [retryJob]: events.retry,
+    }).map(([kind, handle]) => [
+      kind,
+      async ({ key, data: kept, attempt }: { key: string; data: unknown; attempt: number }) => {
+        if (seals) await sealed.ready();
+        const { data, trace } = kept as Traced;
+        return traced(await handle({ kind, key, data, attempt }, kit), trace);
+      },
+    ]),
   );
   const background = data
     ? [data.box.relay(), data.box.work(jobs, { concurrency: definition.jobsAtOnce })]

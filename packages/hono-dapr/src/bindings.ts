@@ -48,11 +48,17 @@ export function outputBinding(client: Client, name: string): Binding {
  * Binds a handler to an input binding: something outside that happened, such as a time that was reached. A handler
  * that throws is answered 500, so that components that can will deliver it again.
  *
+ * @param handler is given the data, and what the component says about it (daprd sends that as headers)
+ * @param options `route`: the component's metadata `route`, where it has one
  * @example
  * sidecar.subscriptions([onBinding("every-minute", async () => sweep())]);
  */
-export function onBinding(name: string, handler: (data: unknown) => unknown): Callback {
-  return { path: `/${name}`, handle: async (body) => handler(asJson(body)) };
+export function onBinding(
+  name: string,
+  handler: (data: unknown, metadata: Headers) => unknown,
+  { route = `/${name}` }: { route?: string } = {},
+): Callback {
+  return { path: route, handle: async (body, headers) => handler(asJson(body), headers) };
 }
 
 /** JSON as a value, anything else as it is, nothing as `undefined`. */

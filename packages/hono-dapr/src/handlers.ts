@@ -56,7 +56,7 @@ export interface Subscription {
 export interface Callback {
   path: string;
   /** Throws: answered 500. */
-  handle(body: string): Promise<unknown>;
+  handle(body: string, headers: Headers): Promise<unknown>;
 }
 
 const dropped = Symbol("dropped");

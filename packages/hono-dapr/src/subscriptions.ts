@@ -79,7 +79,7 @@ export function subscriptionsApp(
     // daprd asks first whether the app wants an input binding.
     app.options(callback.path, guard, (c) => c.body(null, 200));
     app.post(callback.path, guard, async (c) => {
-      await callback.handle(await c.req.text());
+      await callback.handle(await c.req.text(), c.req.raw.headers);
       return c.body(null, 200);
     });
   }

@@ -8,6 +8,7 @@ import { fakeSidecar } from "hono-dapr/testing";
 import { pino } from "pino";
 import { type Caller, unauthorised } from "../auth.ts";
 import { readConfig } from "../config.ts";
+import { cronRoute, pendingRun } from "../crons.ts";
 import type { Service } from "../service.ts";
 import { compose } from "../start.ts";
 
@@ -54,6 +55,11 @@ export interface TestService<S> {
   ): Promise<"SUCCESS" | "RETRY" | "DROP">;
   /** Delivers several in one batch, as a bulk subscription does. */
   deliverAll<T, I>(type: EventType<T, I>, data: I[]): Promise<string[]>;
+  /**
+   * Has a schedule reach a time, `now` unless said otherwise, as one sidecar tells it; resolves when what it begins has ended.
+   * @throws {Error} when the handler threw, or there is no such schedule
+   */
+  tick(name: string, at?: number): Promise<void>;
   /** Everything published so far, in order, once the outbox is empty. */
   published(): Promise<CloudEvent[]>;
   /** Makes the broker refuse (true) or take (false) what is published. */
@@ -174,6 +180,16 @@ export async function testService<S>(definition: Service<S>, options: TestOption
         ({ status }) => status,
       );
     },
+    async tick(name, at = running.kit.now()) {
+      const response = await running.fetch(
+        new Request(`http://${definition.name}.test${cronRoute(name)}`, {
+          method: "POST",
+          headers: { readTimeUTC: new Date(at).toISOString().replace("T", " ").replace("Z", " +0000 UTC") },
+        }),
+      );
+      if (!response.ok) throw new Error(`The tick of ${name} was answered ${response.status}`);
+      if (db) await ranOut(db, name);
+    },
     async published() {
       await running.box?.drain();
       return [...events];
@@ -188,6 +204,15 @@ export async function testService<S>(definition: Service<S>, options: TestOption
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** Waits until the run that a tick began has ended. */
+async function ranOut(db: Db, name: string): Promise<void> {
+  for (let run = await pendingRun(db, name); run; run = await pendingRun(db, name)) {
+    if (run.attempt > 0 && run.token === null)
+      throw new Error(`The cron ${name} threw, and will be tried again`);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
 }
 
 /** The state store of one app, in memory. */
