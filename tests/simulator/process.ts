@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import type { Config, Log, Service } from "chassis";
 import { dapr } from "hono-dapr";
-import { compose, type Running } from "../../packages/chassis/src/start.ts";
+import { compose, type Running } from "../../packages/chassis/src/compose.ts";
 import { sqliteOn } from "../../packages/drizzle-outbox/src/sqlite.ts";
 import catalog from "../../services/catalog/service.ts";
 import inventory from "../../services/inventory/service.ts";

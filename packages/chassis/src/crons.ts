@@ -5,6 +5,7 @@ import type { Kit } from "./kit.ts";
 import type { Metrics } from "./metrics.ts";
 import type { JobHandler, Service } from "./service.ts";
 import { traceOf } from "./trace.ts";
+import { traced } from "./traced.ts";
 
 /** The job that does what a tick asks for; its key is the name of the schedule. */
 export const cronJob = "cron";
@@ -30,8 +31,6 @@ interface Surroundings<S> {
   metrics: Metrics;
   /** Of a service with a store. */
   data: { db: Db; box: Outbox } | undefined;
-  /** The change, with its jobs carrying on the trace of what caused them. */
-  traced(change: Change, trace: string | undefined): Change | undefined;
 }
 
 /** How ticks come into a service, and what does their work. */
@@ -47,7 +46,7 @@ export interface Crons<S> {
  * @throws {Error} when a service that keeps nothing on disk has crons
  */
 export function crons<S>(definition: Service<S>, surroundings: Surroundings<S>): Crons<S> {
-  const { kit, metrics, data, traced } = surroundings;
+  const { kit, metrics, data } = surroundings;
   const handlers = definition.crons ?? {};
   const names = Object.keys(handlers);
   if (names.length > 0 && !data)

@@ -1,4 +1,4 @@
-import { type Change, type Job, type KeptDeadLetter, type Outbox, StorageUnavailable } from "drizzle-outbox";
+import { type Job, type KeptDeadLetter, type Outbox, StorageUnavailable } from "drizzle-outbox";
 import {
   type CloudEvent,
   type Failure,
@@ -13,6 +13,7 @@ import type { Kit, Unit } from "./kit.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Reaction, Received } from "./reactions.ts";
 import type { JobHandler, Service } from "./service.ts";
+import { traced } from "./traced.ts";
 import { untilCommitted } from "./transact.ts";
 
 /** The job that tries an event again. */
@@ -52,8 +53,6 @@ interface Surroundings<S> {
   metrics: Metrics;
   /** Of a service with a store. */
   data: { box: Outbox; unit: Unit } | undefined;
-  /** The change, with its events carrying on the trace of what caused them. */
-  traced(change: Change | undefined, trace: string | undefined): Change | undefined;
 }
 
 /** How events come into a service. */
@@ -161,11 +160,7 @@ async function tried(
   }
 }
 
-function subscriptionOf<S>(
-  reaction: Reaction<S>,
-  seals: boolean,
-  { kit, metrics, data, traced }: Surroundings<S>,
-) {
+function subscriptionOf<S>(reaction: Reaction<S>, seals: boolean, { kit, metrics, data }: Surroundings<S>) {
   return on(reaction.type, async (event) => {
     if (seals) await kit.sealed.ready();
     const at = event.time ? Date.parse(event.time) : kit.now();

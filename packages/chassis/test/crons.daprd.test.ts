@@ -5,8 +5,8 @@ import { dapr } from "hono-dapr";
 import { pino } from "pino";
 import { type Infra, startInfra, startSidecar } from "souk/testing";
 import { server } from "../../drizzle-outbox/test/postgres.ts";
+import { compose } from "../src/compose.ts";
 import { readConfig } from "../src/config.ts";
-import { compose } from "../src/start.ts";
 import { counter } from "./counter/service.ts";
 import { until } from "./until.ts";
 

@@ -7,10 +7,10 @@ import { type CloudEvent, dapr, type EventType } from "hono-dapr";
 import { fakeSidecar } from "hono-dapr/testing";
 import { pino } from "pino";
 import { type Caller, unauthorised } from "../auth.ts";
+import { compose } from "../compose.ts";
 import { readConfig } from "../config.ts";
 import { cronRoute, pendingRun } from "../crons.ts";
 import type { Service } from "../service.ts";
-import { compose } from "../start.ts";
 
 export interface TestOptions {
   /** The service's folder (`import.meta.dir`), for its migrations. */

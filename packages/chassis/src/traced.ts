@@ -1,0 +1,23 @@
+import type { Change } from "drizzle-outbox";
+
+/** A job's data as it is kept: with the trace of what caused the job. */
+export interface Traced {
+  data?: unknown;
+  trace?: string;
+}
+
+/** The change, with its events and jobs carrying the trace of what caused them. */
+export function traced(change: Change | undefined, trace: string | undefined): Change | undefined {
+  if (!change) return change;
+  const { events, jobs } = change;
+  return {
+    ...change,
+    events:
+      trace === undefined
+        ? events
+        : events?.map((event) => ({ ...event, headers: { traceparent: trace, ...event.headers } })),
+    jobs: jobs?.map((job) =>
+      "cancel" in job ? job : { ...job, data: { data: job.data, trace } satisfies Traced },
+    ),
+  };
+}
