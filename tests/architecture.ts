@@ -124,6 +124,10 @@ const adapters: Record<string, Room> = {
       "type:*",
     ],
   },
+  "shipping/carriers/": {
+    says: "carriers, who sign what they tell",
+    may: ["chassis", "standardwebhooks", "valibot", "node:*", "./*", "../*", "type:*"],
+  },
   "orders/contact.ts": {
     says: "whom to write to, sealed on its way out",
     may: ["chassis", "type:*"],

@@ -50,7 +50,7 @@ const signingIn = /^\/(token|auth|interaction|session\/(sign-in|callback))(\/|$)
 // What a machine asks for each token that it is shown, and the ends of sessions.
 const machines = /^\/token\/(introspection|revocation)$/;
 const accounts = /^(\/api\/users|\/(register|reset-password|forgot-password|verify-email))(\/|$)/;
-const told = /^\/api\/payments\/webhooks\//;
+const told = /^\/api\/(?:payments|shipping)\/webhooks\//;
 const buying = /^\/api\/(orders$|carts(\/|$))/;
 
 /** What a request counts as. */

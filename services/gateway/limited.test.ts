@@ -234,6 +234,7 @@ describe("the settings", () => {
     ["DELETE", "/api/products/A", "changes"],
     ["GET", "/api/orders", "reads"],
     ["POST", "/api/payments/webhooks/stripe", "webhooks"],
+    ["POST", "/api/shipping/webhooks/royal-mail", "webhooks"],
     ["POST", "/api/webhooks", "changes"],
   ])("%s %s counts as %s", (method, path, budget) => {
     expect(budgetOf(method, path)).toBe(budget);

@@ -1,4 +1,4 @@
-import { ofCatalog, ofIdentity, ofProduct, ofProducts, ofStock, type Tag } from "./tags.ts";
+import { ofCatalog, ofIdentity, ofProduct, ofProducts, ofRates, ofStock, type Tag } from "./tags.ts";
 
 export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
@@ -142,6 +142,26 @@ export const ways: Way[] = [
     ownCredentials: true,
     most: 256 * 1024,
   },
+
+  { path: "/api/shipments", service: "shipping", methods: ["GET"] },
+  { path: "/api/shipments/:id", service: "shipping", methods: ["GET"] },
+  { path: "/api/shipments/:id/dispatch", service: "shipping", methods: ["POST"] },
+  { path: "/api/shipments/:id/deliver", service: "shipping", methods: ["POST"] },
+  {
+    path: "/api/shipping/rates",
+    service: "shipping",
+    methods: ["GET"],
+    cached: everything(() => [ofRates]),
+  },
+  // For staff: nothing of it is cached.
+  {
+    path: "/api/shipping/rates/:country/:method",
+    service: "shipping",
+    methods: ["GET", "PUT", "DELETE"],
+    changes: () => [ofRates],
+  },
+  // Signed by whoever sends it.
+  { path: "/api/shipping/webhooks/:carrier", service: "shipping", methods: ["POST"] },
 
   { path: "/api/webhooks", service: "notifications", methods: ["GET", "POST"] },
   { path: "/api/webhooks/:id", service: "notifications", methods: ["GET", "PATCH", "DELETE"] },

@@ -25,8 +25,8 @@ export function creating(
   shop: () => TestShop,
   receiver: () => Bun.Server<undefined>,
 ): Record<string, () => Promise<Case>> {
-  /** Publishes what inventory cannot read, and waits until it is a dead letter there. */
-  async function deadLetter(): Promise<string> {
+  /** Says something as orders does. @returns the event's id */
+  async function publish(type: string, data: object): Promise<string> {
     const id = crypto.randomUUID();
     const { daprHttpPort } = shop().shop.run.services.orders ?? { daprHttpPort: 0 };
     const file = join(shop().shop.home.secrets, "orders.json");
@@ -37,10 +37,32 @@ export function creating(
         "content-type": "application/cloudevents+json",
         "dapr-api-token": secrets["dapr-api-token"] ?? "",
       },
-      body: JSON.stringify({ specversion: "1.0", id, source: "orders", type: "order.placed", data: {} }),
+      body: JSON.stringify({ specversion: "1.0", id, source: "orders", type, data }),
     });
+    return id;
+  }
+
+  /** Publishes what inventory cannot read, and waits until it is a dead letter there. */
+  async function deadLetter(): Promise<string> {
+    const id = await publish("order.placed", {});
     await eventually("it is dead", async () => (await stepsOf(id).catch(() => [])).length > 0, 30_000);
     return id;
+  }
+
+  /** Has a confirmed order whose shipment waits. @returns the shipment's id */
+  async function shipment(): Promise<string> {
+    const id = crypto.randomUUID();
+    await publish("order.confirmed", {
+      orderId: id,
+      shipment: { id, lines: [{ sku: "A", quantity: 1 }], weight: 100 },
+    });
+    await eventually("it waits", () => shipmentSteps(id).then(Boolean, () => false), 30_000);
+    return id;
+  }
+
+  async function shipmentSteps(id: string): Promise<string[]> {
+    const { body } = await shop().api.call<{ history: { status: string }[] }>(`/api/shipments/${id}`);
+    return body.history.map(({ status }) => status);
   }
 
   /** Registers a webhook for one event. @returns its id */
@@ -228,6 +250,33 @@ export function creating(
         path: `${path}/${(await first())?.id}/redeliver`,
         body: undefined,
         effects: async () => (await delivered()) - before,
+      };
+    },
+    async "/shipments/{id}/dispatch"() {
+      const id = await shipment();
+      return {
+        service: "shipping",
+        path: `/api/shipments/${id}/dispatch`,
+        body: {},
+        other: { carrier: "another" },
+        effects: async () => (await shipmentSteps(id)).filter((status) => status === "dispatching").length,
+      };
+    },
+    async "/shipments/{id}/deliver"() {
+      const id = await shipment();
+      await shop().api.call(`/api/shipments/${id}/dispatch`, { method: "POST" });
+      await publish("order.shipped", {
+        orderId: id,
+        shipmentId: id,
+        lines: [{ sku: "A", quantity: 1 }],
+      });
+      const dispatched = async () => (await shipmentSteps(id)).includes("dispatched");
+      await eventually("it is on its way", dispatched, 30_000);
+      return {
+        service: "shipping",
+        path: `/api/shipments/${id}/deliver`,
+        body: undefined,
+        effects: async () => (await shipmentSteps(id)).filter((status) => status === "delivered").length,
       };
     },
     async "/dead-letters/{id}/replay"() {

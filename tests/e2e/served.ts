@@ -20,6 +20,12 @@ export const served: Record<string, string[]> = {
   ],
   "tests/e2e/mail.test.ts": ["GET /unsubscribe", "POST /unsubscribe"],
   "tests/e2e/sessions.test.ts": ["GET /session/callback"],
+  "tests/e2e/shipping.test.ts": [
+    "GET /api/shipments/{id}",
+    "POST /api/shipments/{id}/deliver",
+    "POST /api/shipments/{id}/dispatch",
+    "POST /api/shipping/webhooks/{carrier}",
+  ],
   "tests/e2e/stripe.test.ts": ["POST /api/payments/webhooks/stripe"],
   "tests/e2e/users.test.ts": [
     "GET /api/users/me",

@@ -117,6 +117,7 @@ const pulses: Record<string, string> = {
   orders: "/orders?limit=1",
   payments: "/payments/ledger",
   identity: "/jwks",
+  shipping: "/shipments?limit=1",
   notifications: "/webhooks?limit=1",
   gateway: "/api/products?limit=1",
 };
@@ -153,6 +154,8 @@ export const publicOperations: Operation[] = serviceNames
 /** The sidecar: secrets, and calls of other services. daprd decodes a path once. State is kept by the service under test. */
 async function invoked(request: Request, behind: Fixture[]): Promise<Response | undefined> {
   const url = new URL(request.url);
+  if (url.pathname === "/v1.0/secrets/secrets/carrier-webhooks")
+    return Response.json({ "carrier-webhooks": JSON.stringify({ test: `whsec_${btoa("s".repeat(32))}` }) });
   const secret = /^\/v1\.0\/secrets\/secrets\/(key|index|mail)$/.exec(url.pathname)?.[1];
   if (secret) return Response.json({ [secret]: Buffer.alloc(32, secret).toString("base64url") });
   if (url.pathname.startsWith("/v1.0/state/")) return undefined;

@@ -30,4 +30,12 @@ export const hints: Hints = {
   "/users/{id}": known("userId"),
   "/clients/{id}": known("clientid"),
   "/webhooks/{id}": known("webhookId"),
+  "/shipments/{id}": known("shipmentId"),
+  "{country}": fc.constantFrom("GB", "FR", "*"),
+  "{method}": fc.constantFrom("standard", "express"),
+  "{carrier}": fc.constant("test"),
+  "?country": fc.constantFrom("GB", "FR"),
+  "?weight": fc.integer({ min: 0, max: 5_000 }).map(String),
+  "?currency": fc.constant("GBP"),
+  "?order": known("orderId"),
 };

@@ -88,6 +88,34 @@ export const seeds: Record<string, (made: Fixture) => Promise<void>> = {
     for (const orderId of book.orderId.slice(0, 3))
       await event(app, "payments", "payment.captured", { orderId });
   },
+  async shipping({ app, book }) {
+    const prices = [
+      { upToGrams: 1_000, price: gbp(395) },
+      { upToGrams: null, price: gbp(995) },
+    ];
+    for (const path of ["GB/standard", "*/standard", "*/express"])
+      await must(
+        app.request(`/shipping/rates/${path}`, {
+          method: "PUT",
+          body: { name: "Post", prices },
+          scopes: staff,
+        }),
+      );
+    book.orderId = Array.from({ length: 6 }, (_, n) => `o-${n}`);
+    book.shipmentId = [];
+    for (const [n, orderId] of book.orderId.entries()) {
+      const shipment = { id: `${orderId}-1`, lines: [{ sku: skus[0], quantity: 3 }], weight: 300 };
+      book.shipmentId.push(shipment.id);
+      await event(app, "orders", "order.confirmed", { orderId, customerId: someone, shipment });
+      if (n > 2) continue;
+      const path = `/shipments/${shipment.id}/dispatch`;
+      const by = { carrier: "test", tracking: `AB${n}` };
+      await must(app.request(path, { method: "POST", body: by, scopes: staff }));
+      if (n > 0) continue;
+      const { id: shipmentId, lines } = shipment;
+      await event(app, "orders", "order.shipped", { orderId, shipmentId, lines });
+    }
+  },
   async notifications({ app, book }) {
     const body = { url: "https://receiver.invalid/hooks", events: ["order.placed"] };
     book.webhookId = [];

@@ -89,6 +89,10 @@ export async function rigOf(service: string, behind: Rig[] = []): Promise<Rig> {
 async function sidecar(request: Request, behind: Rig[]): Promise<Response | undefined> {
   const { pathname, search } = new URL(request.url);
   const secret = /^\/v1\.0\/secrets\/secrets\/([\w-]+)$/.exec(pathname)?.[1];
+  if (secret === "carrier-webhooks")
+    return Response.json({
+      [secret]: JSON.stringify({ test: `whsec_${Buffer.alloc(32).toString("base64")}` }),
+    });
   if (secret) return Response.json({ [secret]: Buffer.alloc(32, secret).toString("base64url") });
   // A state store in memory stands behind a service under test.
   if (pathname.startsWith("/v1.0/state/")) return undefined;
@@ -118,6 +122,7 @@ const written: Record<string, (params: Record<string, string>, n: number) => obj
   "PUT /carts/:id/lines/:sku": () => ({ quantity: 2 }),
   "PUT /stock/:sku": () => ({ onHand: 7 }),
   "POST /payments/:orderId/refunds": () => ({}),
+  "POST /shipments/:id/dispatch": () => ({}),
   "POST /users": (_, n) => ({
     email: `new-${n}@example.com`,
     name: "New",

@@ -114,6 +114,26 @@ const makers: Record<string, Maker> = {
     };
   },
 
+  async shipping(app) {
+    const rate = { country: "GB", method: "standard" };
+    const body = { name: "Standard", prices: [{ upToGrams: null, price }] };
+    await must(app.request("/shipping/rates/GB/standard", { method: "PUT", scopes: staff, body }));
+    let made = 0;
+    return {
+      id: plain,
+      async thing(_, owner) {
+        const orderId = `o-${++made}`;
+        const id = `${orderId}-1`;
+        await send(app, "orders", "order.confirmed", {
+          orderId,
+          ...(owner === "guest" ? {} : { customerId: plain(owner) }),
+          shipment: { id, lines: [{ sku: "S-1", quantity: 1 }], weight: 100 },
+        });
+        return { params: { id, ...rate, carrier: "test" } };
+      },
+    };
+  },
+
   async notifications(app) {
     const last = new Map<Person, string>();
     return {

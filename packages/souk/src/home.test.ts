@@ -51,6 +51,17 @@ test("a secret that several have is the same for all, also when only their own f
   expect(secretsOf(home, "identity")).toMatchObject({ index, mail });
 });
 
+test("shipping has a carrier to try its webhooks with, and keeps those that somebody has put there", () => {
+  const made = secretsOf(home, "shipping");
+  const carriers = JSON.parse(made["carrier-webhooks"] ?? "{}") as Record<string, string>;
+  expect(Object.keys(carriers)).toEqual(["test"]);
+  expect(Buffer.from(carriers.test?.replace(/^whsec_/, "") ?? "", "base64")).toHaveLength(32);
+  const theirs = { ...made, "carrier-webhooks": JSON.stringify({ "royal-mail": "whsec_dGhlaXJz" }) };
+  writeFileSync(secretsFile(home, "shipping"), JSON.stringify(theirs));
+  expect(secretsOf(home, "shipping")).toEqual(theirs);
+  expect(secretsOf(home, "orders")).not.toHaveProperty("carrier-webhooks");
+});
+
 test("a secret that somebody has put there stays", () => {
   const before = secretsOf(home, "payments");
   const theirs = { ...before, "somebodys-api-key": "theirs" };

@@ -107,6 +107,8 @@ export interface Secrets {
   mail?: string;
   /** Of orders and payments: the keys, as in `fields`, that seal the token by which a customer pays. */
   "payment-tokens"?: string;
+  /** Of shipping: JSON, what each carrier signs its webhooks with (Standard Webhooks), by the carrier's name. */
+  "carrier-webhooks"?: string;
 }
 
 /** Which services have a secret that not every service has. It is the same for all of them. */
@@ -145,6 +147,8 @@ export function secretsOf(home: Home, app: string): Secrets {
         () => known[name] ?? (name === "payment-tokens" ? keyring : random)(),
       );
   }
+  // A carrier to try it with; real ones are put there by whoever has a contract with them.
+  if (app === "shipping") secrets["carrier-webhooks"] ??= JSON.stringify({ test: `whsec_${base64()}` });
   const text = `${JSON.stringify(secrets, null, 2)}\n`;
   if (!existsSync(path) || readFileSync(path, "utf8") !== text) writePrivate(path, text);
   return secrets;
@@ -160,6 +164,7 @@ function shared(home: Home, name: string, make = random): string {
 }
 
 const hex = (): string => randomBytes(32).toString("hex");
+const base64 = (): string => randomBytes(32).toString("base64");
 const keyring = (): string => JSON.stringify({ current: "k1", keys: { k1: random() } });
 
 function random(): string {

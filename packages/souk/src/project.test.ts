@@ -71,7 +71,17 @@ apps:
   test("the checkout's own file", () => {
     const project = readProject(findRoot(import.meta.dir));
     expect(project.apps.map((each) => each.id).sort()).toEqual(
-      ["carts", "catalog", "gateway", "identity", "inventory", "notifications", "orders", "payments"].sort(),
+      [
+        "carts",
+        "catalog",
+        "gateway",
+        "identity",
+        "inventory",
+        "notifications",
+        "orders",
+        "payments",
+        "shipping",
+      ].sort(),
     );
     // The public port is what tells the way in from the others.
     expect(project.apps.filter((each) => each.env.PORT).map((each) => each.id)).toEqual(["gateway"]);
