@@ -128,10 +128,6 @@ const adapters: Record<string, Room> = {
     says: "carriers, who sign what they tell",
     may: ["chassis", "standardwebhooks", "valibot", "node:*", "./*", "../*", "type:*"],
   },
-  "orders/contact.ts": {
-    says: "whom to write to, sealed on its way out",
-    may: ["chassis", "type:*"],
-  },
   "payments/providers/": {
     says: "payment providers",
     may: ["drizzle-outbox", "drizzle-orm", "stripe", "node:*", "./*", "../*", "type:*"],

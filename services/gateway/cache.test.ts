@@ -177,14 +177,3 @@ test.each([
     ms,
   );
 });
-
-test("what guests alone are given may vary by whether there is a token", () => {
-  const headers = new Headers({
-    "cache-control": "public, max-age=1",
-    vary: "authorization, accept-encoding",
-  });
-  expect(sharedFor(headers, false)).toBe(1_000);
-  expect(sharedFor(headers, true)).toBe(0);
-  headers.append("vary", "cookie");
-  expect(sharedFor(headers, false)).toBe(0);
-});

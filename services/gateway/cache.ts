@@ -39,7 +39,6 @@ export type Ask = (tag: string | undefined) => Promise<Answer>;
 
 interface Flight {
   about: Tag[];
-  everyone: boolean;
   /** Nothing that it is about has changed since it was asked. */
   holds: boolean;
   answer: Promise<Found>;
@@ -77,15 +76,14 @@ export class EdgeCache {
 
   /**
    * @param about what the answer will be about
-   * @param everyone the answer is for callers with a token, too: it must not vary by who asks
    * @throws what `ask` throws, unless there is a copy that helps over the outage
    */
-  async get(key: string, about: Tag[], ask: Ask, everyone = true): Promise<Found> {
+  async get(key: string, about: Tag[], ask: Ask): Promise<Found> {
     const fresh = this.fresh(key);
     if (fresh) return fresh;
     const before = this.#underWay.get(key);
     if (before) return before.answer;
-    const flight: Flight = { about, everyone, holds: true, answer: Promise.resolve({} as Found) };
+    const flight: Flight = { about, holds: true, answer: Promise.resolve({} as Found) };
     flight.answer = this.#fly(key, flight, ask).finally(() => {
       if (this.#underWay.get(key) === flight) this.#underWay.delete(key);
     });
@@ -126,14 +124,13 @@ export class EdgeCache {
       const renewed = {
         ...old,
         at: this.#now(),
-        holdsUntil: this.#now() + sharedFor(answer.headers, flight.everyone),
+        holdsUntil: this.#now() + sharedFor(answer.headers),
       };
       if (flight.holds) this.#keep(key, renewed);
       return this.#found(renewed, "fwd=stale");
     }
     const tag = answer.headers.get("etag") ?? undefined;
-    const seconds =
-      answer.status === 200 && tag !== undefined ? sharedFor(answer.headers, flight.everyone) : 0;
+    const seconds = answer.status === 200 && tag !== undefined ? sharedFor(answer.headers) : 0;
     if (tag === undefined || seconds === 0) return { ...answer, how: "fwd=uri-miss", age: 0 };
     const copy: Copy = {
       ...answer,
@@ -171,14 +168,16 @@ export class EdgeCache {
 
 /**
  * How long a shared cache may keep an answer, in milliseconds (RFC 9111 section 4.2.1); 0: not at all.
- * @param everyone also for those who show a token; else the answer may vary by that
  */
-export function sharedFor(headers: Headers, everyone = true): number {
+export function sharedFor(headers: Headers): number {
   const control = headers.get("cache-control") ?? "";
   const vary = headers.get("vary");
   if (!/(^|[\s,])public\b/.test(control) || /no-store|no-cache|private/.test(control)) return 0;
-  const varies = everyone ? /^accept-encoding$/i : /^(accept-encoding|authorization)$/i;
-  if (vary?.split(",").some((name) => !varies.test(name.trim())) || headers.has("set-cookie")) return 0;
+  if (
+    vary?.split(",").some((name) => name.trim().toLowerCase() !== "accept-encoding") ||
+    headers.has("set-cookie")
+  )
+    return 0;
   const seconds = /(?:^|[\s,])s-maxage=(\d+)/.exec(control) ?? /(?:^|[\s,])max-age=(\d+)/.exec(control);
   return Math.min(Number(seconds?.[1] ?? 0), 3_600) * 1000;
 }

@@ -8,11 +8,6 @@ export const ProductCreated = event("catalog", "product.created", product);
 export const ProductUpdated = event("catalog", "product.updated", product);
 export const ProductDeleted = event("catalog", "product.deleted", product);
 
-const ofOrder = v.object({ lines: v.array(v.object({ sku: v.string() })) });
-export const StockReserved = event("inventory", "stock.reserved", ofOrder);
-export const StockReleased = event("inventory", "stock.released", ofOrder);
-export const StockAdjusted = event("inventory", "stock.adjusted", v.object({ sku: v.string() }));
-
 /** Which dead letters are to be replayed: all, or those of a service, a topic, a type, or from before a time. */
 export const DeadLetterReplay = v.strictObject({
   service: v.optional(v.string()),

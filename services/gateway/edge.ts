@@ -155,20 +155,13 @@ const onTheWay = (way: Way) => {
         if (way.changes) cache.forget(...way.changes(last));
       }
     }
-    if (!cached || (cached.for === "guests" && c.var.caller.kind !== "guest")) {
-      return passBack(c, way, await forward(c, way, { target: inside(target) }));
-    }
+    if (!cached) return passBack(c, way, await forward(c, way, { target: inside(target) }));
     const found =
       cache.fresh(target) ??
-      (await cache.get(
-        target,
-        cached.tags(last),
-        (tag) => {
-          const headers: Record<string, string> = tag === undefined ? {} : { "if-none-match": tag };
-          return forwardWhole(c, way, { target: inside(target), headers, anonymous: true });
-        },
-        cached.for === "everyone",
-      ));
+      (await cache.get(target, cached(last), (tag) => {
+        const headers: Record<string, string> = tag === undefined ? {} : { "if-none-match": tag };
+        return forwardWhole(c, way, { target: inside(target), headers, anonymous: true });
+      }));
     return fromCache(c, found);
   };
 };

@@ -1,14 +1,7 @@
 import { type Received, react } from "chassis";
-import {
-  ProductCreated,
-  ProductDeleted,
-  ProductUpdated,
-  StockAdjusted,
-  StockReleased,
-  StockReserved,
-} from "./contracts.ts";
+import { ProductCreated, ProductDeleted, ProductUpdated } from "./contracts.ts";
 import type { Memory } from "./edge.ts";
-import { ofProduct, ofProducts, ofStock } from "./tags.ts";
+import { ofProduct, ofProducts } from "./tags.ts";
 
 type Got = Received<Memory>;
 
@@ -18,8 +11,4 @@ export const reactions = [
   react(ProductCreated, (e, got: Got) => got.store.cache.forget(ofProduct(e.sku), ofProducts)),
   react(ProductUpdated, (e, got: Got) => got.store.cache.forget(ofProduct(e.sku), ofProducts)),
   react(ProductDeleted, (e, got: Got) => got.store.cache.forget(ofProduct(e.sku), ofProducts)),
-
-  react(StockReserved, (e, got: Got) => got.store.cache.forget(...e.lines.map(({ sku }) => ofStock(sku)))),
-  react(StockReleased, (e, got: Got) => got.store.cache.forget(...e.lines.map(({ sku }) => ofStock(sku)))),
-  react(StockAdjusted, (e, got: Got) => got.store.cache.forget(ofStock(e.sku))),
 ];

@@ -6,7 +6,6 @@ export const ofCatalog: Tag = "catalog";
 /** Lists of products. */
 export const ofProducts: Tag = "products";
 export const ofProduct = (sku: string): Tag => `product ${sku}`;
-export const ofStock = (sku: string): Tag => `stock ${sku}`;
 /** What sending costs. */
 export const ofRates: Tag = "rates";
 /** What the identity service says of itself. */

@@ -1,3 +1,4 @@
+import { formerly } from "chassis";
 import { event } from "hono-dapr";
 import * as v from "valibot";
 
@@ -29,14 +30,22 @@ export type StaffStock = v.InferOutput<typeof StaffStock>;
 
 // ── Published on topic `inventory` ──────────────────────────────────────────────────────────────────────────
 
-export const StockReserved = event("inventory", "stock.reserved", v.object({ orderId, lines: Quantities }));
+export const StockReserved = event(
+  "inventory-reservations",
+  "stock.reserved",
+  v.object({ orderId, lines: Quantities }),
+);
 export const StockRefused = event(
-  "inventory",
+  "inventory-reservations",
   "stock.refused",
   v.object({ orderId, reason: v.literal("out-of-stock"), skus: v.array(sku) }),
 );
 /** Without lines when the order held nothing: then it never will. */
-export const StockReleased = event("inventory", "stock.released", v.object({ orderId, lines: Quantities }));
+export const StockReleased = event(
+  "inventory-reservations",
+  "stock.released",
+  v.object({ orderId, lines: Quantities }),
+);
 /** The answer to a return: what of it is on the shelf again. Without lines when nothing is, or it was said before. */
 export const StockRestocked = event(
   "inventory",
@@ -103,7 +112,7 @@ export const ProductStocked = event("catalog", "product.stocked", v.object({ sku
 
 const pieces = { sku, quantity: v.pipe(whole, v.minValue(1)) };
 const wanted = { orderId, lines: v.array(v.object({ ...pieces, kind: Kind })) };
-export const OrderPlaced = event("orders", "order.placed", v.object(wanted));
+export const OrderPlaced = formerly("orders", event("orders-placed", "order.placed", v.object(wanted)));
 export const OrderAborting = event("orders", "order.aborting", v.object({ orderId }));
 export const OrderLinesCancelled = event(
   "orders",

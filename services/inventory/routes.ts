@@ -50,7 +50,7 @@ export const routes = router<Store>()
       const level = found(await c.var.kit.store.level(c.req.param("sku")));
       const answer = isStaff(c.var.caller)
         ? cacheable(c, staffView(level), "private, no-cache", etag(level.version))
-        : cacheable(c, publicView(level), "public, max-age=1", etag(level.version));
+        : cacheable(c, publicView(level), "public, no-cache", etag(level.version));
       answer.headers.set("vary", "authorization");
       return answer;
     },

@@ -1,3 +1,4 @@
+import { formerly } from "chassis";
 import { event } from "hono-dapr";
 import * as v from "valibot";
 
@@ -5,7 +6,6 @@ import * as v from "valibot";
 
 /** What a webhook may be told. */
 const EventName = v.picklist([
-  "order.placed",
   "order.confirmed",
   "order.rejected",
   "order.cancelled",
@@ -108,13 +108,7 @@ const order = v.object({
 });
 const Reason = v.picklist(["out-of-stock", "payment-declined", "timed-out"]);
 
-/** `contact`: whom to write to about the order, sealed. */
-export const OrderPlaced = event(
-  "orders",
-  "order.placed",
-  v.object({ ...order.entries, contact: v.optional(Sealed), customerId: v.optional(v.string()) }),
-);
-export const OrderConfirmed = event("orders", "order.confirmed", order);
+export const OrderConfirmed = formerly("orders", event("orders-confirmed", "order.confirmed", order));
 export const OrderRejected = event("orders", "order.rejected", v.object({ orderId, reason: Reason }));
 export const OrderCancelled = event("orders", "order.cancelled", v.object({ orderId }));
 
@@ -128,9 +122,11 @@ export const PaymentDeclined = event(
 export const PaymentVoided = event("payments", "payment.voided", moved);
 export const PaymentRefunded = event("payments", "payment.refunded", moved);
 
-/** What is in a sealed `contact`. */
+/** What orders says of whom to write to. */
 export const Contact = v.object({
   email: v.string(),
   name: v.string(),
+  reference: v.nullable(v.string()),
   language: v.optional(v.string()),
 });
+export type Contact = v.InferOutput<typeof Contact>;

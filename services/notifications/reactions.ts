@@ -12,7 +12,6 @@ import {
   type EventName,
   OrderCancelled,
   OrderConfirmed,
-  OrderPlaced,
   OrderRejected,
   PaymentCaptured,
   PaymentDeclined,
@@ -40,13 +39,6 @@ export const reactions = [
   ),
   react(UserErased, ({ userId }, { store, now }: Got) => ({ writes: store.erase(userId, now()) })),
 
-  react(OrderPlaced, async ({ contact: sealed, customerId = null, ...order }, got: Got) => {
-    const told = await tell("order.placed", order, got);
-    if (sealed === undefined) return told;
-    const { orderId, reference } = order;
-    const contact = got.store.addContact({ orderId, sealed, reference, customerId, createdAt: got.now() });
-    return { ...told, writes: [contact, ...(told.writes ?? [])] };
-  }),
   react(OrderConfirmed, (order, got: Got) => {
     const { orderId, reference, total, lines } = order;
     return both("order.confirmed", order, "order-confirmed", { orderId, reference, total, lines }, got);
@@ -73,11 +65,12 @@ export const reactions = [
 
 /** A delivery for every webhook that is to be told. */
 async function tell(type: EventName, data: object, { store, eventId, at, now, id }: Got): Promise<Change> {
+  const listening = await store.listening(type, now());
+  if (listening.length === 0) return {};
   // A publisher may write a time that is none.
   const timestamp = new Date(Number.isFinite(at) ? at : now()).toISOString();
   const payload = JSON.stringify({ type, timestamp, data });
   const blank = { eventId, type, payload, status: "pending" as const, attempts: [], createdAt: now() };
-  const listening = await store.listening(type);
   return store.addDeliveries(
     listening.map(({ id: webhookId }) => ({ ...blank, id: id(), webhookId, nextAt: now() })),
     now(),

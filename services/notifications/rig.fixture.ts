@@ -39,6 +39,8 @@ export async function rig(
   let refusal: (one: Asked) => string | undefined = () => undefined;
   let time = Date.parse("2026-01-01T00:00:00Z");
   const heard: (() => void)[] = [];
+  /** What orders says of whom to write to; a status: it answers otherwise. */
+  let contact: object | number = 404;
   const app = await testService(service, {
     folder: import.meta.dir,
     db,
@@ -56,6 +58,11 @@ export async function rig(
       const { pathname } = new URL(request.url);
       const secret = /^\/v1\.0\/secrets\/secrets\/(\w+)$/.exec(pathname)?.[1];
       if (secret && secrets[secret]) return Response.json({ [secret]: secrets[secret] });
+      if (pathname.startsWith("/v1.0/invoke/orders/method/contacts/")) {
+        return typeof contact === "number"
+          ? Response.json({ code: "not-found" }, { status: contact })
+          : Response.json(contact);
+      }
       if (pathname !== "/v1.0/bindings/mail") return new Response(null, { status: 404 });
       const one = (await request.json()) as Asked;
       asked.push(one);
@@ -71,6 +78,9 @@ export async function rig(
     asked,
     answer(next: typeof refusal) {
       refusal = next;
+    },
+    contact(next: typeof contact) {
+      contact = next;
     },
     /** Waits until the binding was asked so many times in all. */
     async untilAsked(count: number): Promise<Asked[]> {

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { Webhook as Verifier } from "standardwebhooks";
 import type { DeliveryView, WebhookView } from "./contracts.ts";
-import { OrderPlaced, PaymentCaptured } from "./contracts.ts";
+import { OrderConfirmed, PaymentCaptured } from "./contracts.ts";
 import { rig, until } from "./rig.fixture.ts";
 
 interface Received {
@@ -36,14 +36,13 @@ const url = () => `http://127.0.0.1:${receiver.port}/hooks`;
 const ask = (path: string, method = "GET", body?: unknown, over: object = {}) =>
   on.app.request(path, { method, body, scopes, caller: "shop", ...over });
 const registered = async (over: object = {}): Promise<WebhookView & { secret: string }> => {
-  const response = await ask("/webhooks", "POST", { url: url(), events: ["order.placed"], ...over });
+  const response = await ask("/webhooks", "POST", { url: url(), events: ["order.confirmed"], ...over });
   expect(response.status).toBe(201);
   return (await response.json()) as WebhookView & { secret: string };
 };
 const gbp = (amount: number) => ({ amount, currency: "GBP" });
 const order = { orderId: "o-1", reference: null, total: gbp(1_530), country: "GB", lines: [] };
-const happen = (id = "event-1") =>
-  on.app.deliver(OrderPlaced, { ...order, contact: "sealed", customerId: "u_1" }, { id });
+const happen = (id = "event-1") => on.app.deliver(OrderConfirmed, order, { id });
 const deliveries = async (id: string, query = ""): Promise<DeliveryView[]> =>
   ((await (await ask(`/webhooks/${id}/deliveries${query}`)).json()) as { items: DeliveryView[] }).items;
 const settled = (id: string, count = 1) =>
@@ -60,10 +59,10 @@ const verified = (secret: string, { body, headers }: Received) => {
 
 describe("registering", () => {
   test("shows the secret once, and never again", async () => {
-    const webhook = await registered({ events: ["order.placed", "order.placed", "order.cancelled"] });
+    const webhook = await registered({ events: ["order.confirmed", "order.confirmed", "order.cancelled"] });
     expect(webhook.secret).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/);
     expect(webhook).toMatchObject({
-      events: ["order.placed", "order.cancelled"],
+      events: ["order.confirmed", "order.cancelled"],
       status: "enabled",
       secrets: 1,
     });
@@ -76,20 +75,20 @@ describe("registering", () => {
 
   test("is once for one Idempotency-Key", async () => {
     const headers = { "idempotency-key": "k" };
-    const body = { url: url(), events: ["order.placed"] };
+    const body = { url: url(), events: ["order.confirmed"] };
     const first = await (await ask("/webhooks", "POST", body, { headers })).json();
     expect(await (await ask("/webhooks", "POST", body, { headers })).json()).toEqual(first);
     expect(((await (await ask("/webhooks")).json()) as { items: unknown[] }).items).toHaveLength(1);
   });
 
   test.each([
-    [{ url: "https://10.0.0.1/", events: ["order.placed"] }, 422, "webhook-url-refused"],
-    [{ url: "ftp://example.com/", events: ["order.placed"] }, 422, "webhook-url-refused"],
-    [{ url: "no url", events: ["order.placed"] }, 400, "invalid-body"],
-    [{ url: "https://example.com/\u0000", events: ["order.placed"] }, 400, "invalid-body"],
+    [{ url: "https://10.0.0.1/", events: ["order.confirmed"] }, 422, "webhook-url-refused"],
+    [{ url: "ftp://example.com/", events: ["order.confirmed"] }, 422, "webhook-url-refused"],
+    [{ url: "no url", events: ["order.confirmed"] }, 400, "invalid-body"],
+    [{ url: "https://example.com/\u0000", events: ["order.confirmed"] }, 400, "invalid-body"],
     [{ url: "https://example.com/", events: [] }, 400, "invalid-body"],
     [{ url: "https://example.com/", events: ["order.invented"] }, 400, "invalid-body"],
-    [{ url: "https://example.com/", events: ["order.placed"], x: 1 }, 400, "invalid-body"],
+    [{ url: "https://example.com/", events: ["order.confirmed"], x: 1 }, 400, "invalid-body"],
     [{ url: "https://example.com/", events: ["payment.captured"] }, 403, "events-not-allowed"],
   ])("refuses %j", async (body, status, code) => {
     const response = await ask("/webhooks", "POST", body);
@@ -98,7 +97,7 @@ describe("registering", () => {
   });
 
   test("needs a scope, and fifty are enough", async () => {
-    const body = { url: url(), events: ["order.placed"] };
+    const body = { url: url(), events: ["order.confirmed"] };
     expect((await ask("/webhooks", "POST", body, { scopes: ["catalog:write"] })).status).toBe(403);
     expect((await on.app.request("/webhooks", { method: "POST", body })).status).toBe(401);
     for (let n = 0; n < 50; n++) await registered();
@@ -108,7 +107,7 @@ describe("registering", () => {
 
   test("outside of development this machine is no address", async () => {
     const strict = await rig({ WEBHOOK_LOOPBACK: "" });
-    const body = { url: url(), events: ["order.placed"] };
+    const body = { url: url(), events: ["order.confirmed"] };
     const response = await strict.app.request("/webhooks", { method: "POST", body, scopes });
     expect(await response.json()).toMatchObject({ code: "webhook-url-refused" });
     await strict.stop();
@@ -136,7 +135,7 @@ describe("what is somebody else's", () => {
       nextCursor: null,
     });
     const hers = (await (
-      await ask("/webhooks", "POST", { url: url(), events: ["order.placed"] }, eve)
+      await ask("/webhooks", "POST", { url: url(), events: ["order.confirmed"] }, eve)
     ).json()) as WebhookView;
     const path = `/webhooks/${hers.id}/deliveries/${delivery?.id}/redeliver`;
     expect((await ask(path, "POST", undefined, eve)).status).toBe(404);
@@ -149,7 +148,7 @@ describe("an event", () => {
     await happen();
     const [delivery] = await settled(id);
     expect(delivery).toMatchObject({
-      event: { id: "event-1", type: "order.placed" },
+      event: { id: "event-1", type: "order.confirmed" },
       status: "delivered",
       attempts: [{ status: 204 }],
       nextAttemptAt: null,
@@ -160,7 +159,7 @@ describe("an event", () => {
     expect(verified(secret, received)).toBe(true);
     expect(verified(secret, { ...received, body: received.body.replace("1530", "1") })).toBe(false);
     expect(JSON.parse(received.body)).toEqual({
-      type: "order.placed",
+      type: "order.confirmed",
       timestamp: expect.any(String),
       data: order,
     });

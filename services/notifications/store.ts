@@ -16,16 +16,13 @@ export const sweepJob = "sweep";
 /** Where a webhook's secrets stand, for their seal. */
 export const secretPlace = "webhooks.secret";
 
-/** Whom to write to about an order, sealed as it came. */
-interface Contact {
-  orderId: string;
-  sealed: string;
-  reference: string | null;
-  customerId: string | null;
-  createdAt: number;
+interface Listener {
+  id: string;
+  events: EventName[];
 }
 
-const contains = (event: EventName): string => `%"${event}"%`;
+/** For so long it is remembered who listens, so that an order does not cost a look (ms). */
+const listeningHolds = 1_000;
 
 export const store = defineStore(tablesOf, (db, t, sealed) => {
   const webhookOf = ({ sealedWith: _, ...row }: typeof t.webhooks.$inferSelect): Webhook => ({
@@ -44,6 +41,10 @@ export const store = defineStore(tablesOf, (db, t, sealed) => {
       ? secret
       : sealed.seal(sealed.open(secret, secretPlace, id), secretPlace, id);
   const delivery = (id: string): Promise<Delivery | undefined> => db.find(t.deliveries, { id });
+  let listeners: { at: number; found: Promise<Listener[]> } | undefined;
+  const forgetListeners = (): void => {
+    listeners = undefined;
+  };
 
   return {
     // ── Webhooks ──────────────────────────────────────────────────────────────────────────────────────────
@@ -72,21 +73,30 @@ export const store = defineStore(tablesOf, (db, t, sealed) => {
       const rows = await db.select({ id: t.webhooks.id }).from(t.webhooks).where(eq(t.webhooks.owner, owner));
       return rows.length;
     },
-    /** Those that are to be told of an event. */
-    async listening(event: EventName): Promise<{ id: string }[]> {
-      return await db
-        .select({ id: t.webhooks.id })
-        .from(t.webhooks)
-        .where(and(eq(t.webhooks.status, "enabled"), sql`${t.webhooks.events} like ${contains(event)}`));
+    /** Those that are to be told of an event. Of one that another replica has made or changed, within a second. */
+    async listening(event: EventName, now: number): Promise<Listener[]> {
+      if (listeners === undefined || Math.abs(now - listeners.at) >= listeningHolds) {
+        const { id, events, status } = t.webhooks;
+        const all = db.select({ id, events }).from(t.webhooks).where(eq(status, "enabled"));
+        const found = all.then((rows) => rows.map((row) => ({ ...row, events: JSON.parse(row.events) })));
+        listeners = { at: now, found };
+        found.catch(forgetListeners);
+      }
+      return (await listeners.found).filter(({ events }) => events.includes(event));
     },
-    addWebhook: (webhook: Webhook): Write => insert(t.webhooks, rowOf(webhook)),
-    saveWebhook: (before: Webhook, { version: _, ...after }: Webhook): Write =>
-      update(
+    addWebhook(webhook: Webhook): Write {
+      forgetListeners();
+      return insert(t.webhooks, rowOf(webhook));
+    },
+    saveWebhook(before: Webhook, { version: _, ...after }: Webhook): Write {
+      forgetListeners();
+      return update(
         t.webhooks,
         { ...rowOf({ ...after, version: before.version + 1 }) },
         { id: before.id, version: before.version },
         { rows: 1 },
-      ),
+      );
+    },
     removeWebhook: (id: string): Write[] => [
       remove(t.webhooks, { id }, { rows: 1 }),
       remove(t.deliveries, { webhookId: id }),
@@ -152,8 +162,6 @@ export const store = defineStore(tablesOf, (db, t, sealed) => {
       writes: [update(t.mails, mail.status === "pending" ? mail : { ...mail, sealed: null }, { id })],
       jobs: nextAt === undefined ? [] : [{ kind: mailJob, key: id, at: nextAt }],
     }),
-    contact: (orderId: string): Promise<Contact | undefined> => db.find(t.contacts, { orderId }),
-    addContact: (contact: Contact): Write => upsert(t.contacts, contact, { on: ["orderId"] }),
     isUnsubscribed: async (digest: string): Promise<boolean> =>
       (await db.find(t.unsubscribed, { digest })) !== undefined,
     unsubscribe: (digest: string, at: number): Write =>
@@ -205,6 +213,7 @@ export const store = defineStore(tablesOf, (db, t, sealed) => {
           update(t.webhooks, { failingSince: sql`coalesce(${t.webhooks.failingSince}, ${at})` }, { id }),
         ];
       case "disabled":
+        forgetListeners();
         return [
           update(
             t.webhooks,

@@ -66,6 +66,7 @@ export const tablesOf = (t: Dialect) => ({
       t.index("mails_by_status").on(mails.status, mails.createdAt),
     ],
   ),
+  /** Kept by versions before, which are told of addresses; orders is asked now. Emptied as they grow old. */
   contacts: t.table(
     "contacts",
     {

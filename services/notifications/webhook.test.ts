@@ -109,8 +109,8 @@ describe("secrets", () => {
 describe("events", () => {
   test("need their scope, each", () => {
     const scopes = new Set(["orders:manage"]);
-    expect(refusedEvents(["order.placed", "order.cancelled"], scopes)).toBeUndefined();
-    expect(refusedEvents(["order.placed", "payment.refunded"], scopes)).toMatchObject({
+    expect(refusedEvents(["order.confirmed", "order.cancelled"], scopes)).toBeUndefined();
+    expect(refusedEvents(["order.confirmed", "payment.refunded"], scopes)).toMatchObject({
       rejected: "events-not-allowed",
       errors: [{ pointer: "/events/1", detail: expect.stringContaining("payments:manage") }],
     });

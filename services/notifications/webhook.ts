@@ -3,7 +3,6 @@ import type { EventName } from "./contracts.ts";
 
 /** The scope that whoever wants to be told of an event must hold. */
 export const scopeOf: Record<EventName, string> = {
-  "order.placed": "orders:manage",
   "order.confirmed": "orders:manage",
   "order.rejected": "orders:manage",
   "order.cancelled": "orders:manage",

@@ -1,4 +1,4 @@
-import { line } from "chassis";
+import { formerly, line } from "chassis";
 import { event } from "hono-dapr";
 import * as v from "valibot";
 
@@ -102,6 +102,15 @@ export type OrderStep = v.InferOutput<typeof OrderStep>;
 
 export const OrderList = v.object({ items: v.array(OrderView), nextCursor: v.nullable(v.string()) });
 
+/** Whom to write to about an order. `language` is an Accept-Language. */
+export const Contact = v.object({
+  email: v.string(),
+  name: v.string(),
+  reference: v.nullable(v.string()),
+  language: v.optional(v.string()),
+});
+export type Contact = v.InferOutput<typeof Contact>;
+
 /** What carts hands over; see its contract. */
 export const CartCheckout = v.object({
   orderId: v.string(),
@@ -116,12 +125,8 @@ const reference = v.nullable(v.string());
 /** `customerId` is who placed it: a user or a client. A guest's order has none. */
 const of = { orderId, customerId: v.optional(v.string()) };
 
-/**
- * `contact`: whom to write to about the order, and in which language, as a JWE (RFC 7516, compact; dir, A256GCM) under
- * the secret `mail`, which only the mailer has as well.
- */
 export const OrderPlaced = event(
-  "orders",
+  "orders-placed",
   "order.placed",
   v.object({
     ...of,
@@ -129,7 +134,6 @@ export const OrderPlaced = event(
     total: Money,
     country: v.string(),
     lines: Lines,
-    contact: v.optional(v.string()),
   }),
 );
 /**
@@ -137,7 +141,7 @@ export const OrderPlaced = event(
  * nothing is said.
  */
 export const OrderReserved = event(
-  "orders",
+  "orders-reserved",
   "order.reserved",
   v.object({
     ...of,
@@ -150,7 +154,7 @@ const Piece = v.object({ sku: v.string(), quantity: v.number() });
 const Pieces = v.array(Piece);
 /** `shipment`: what is to be sent, as long as nobody divides it; absent where there is nothing to send. In grams. */
 export const OrderConfirmed = event(
-  "orders",
+  "orders-confirmed",
   "order.confirmed",
   v.object({
     ...of,
@@ -255,11 +259,9 @@ const four = { sku: "85123A", quantity: 4 };
 const paid = { amount: 510, currency: "GBP" };
 const ours = { orderId: "o-1", customerId: "u_1" };
 
-const sealed = "eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIn0..AAAAAAAAAAAAAAAA.AAAA.AAAAAAAAAAAAAAAAAAAAAA";
-
 /** Everything published here, each with an example that consumers check themselves against. */
 export const publishes = [
-  { type: OrderPlaced, example: { ...placed, contact: sealed } },
+  { type: OrderPlaced, example: placed },
   {
     type: OrderReserved,
     example: {
@@ -347,9 +349,15 @@ export const ProductDeleted = event(
 export const UserErased = event("identity", "user.erased", v.object({ userId: v.string() }));
 
 const ofOrder = v.object({ orderId });
-export const StockReserved = event("inventory", "stock.reserved", ofOrder);
-export const StockRefused = event("inventory", "stock.refused", ofOrder);
-export const StockReleased = event("inventory", "stock.released", ofOrder);
+export const StockReserved = formerly(
+  "inventory",
+  event("inventory-reservations", "stock.reserved", ofOrder),
+);
+export const StockRefused = formerly("inventory", event("inventory-reservations", "stock.refused", ofOrder));
+export const StockReleased = formerly(
+  "inventory",
+  event("inventory-reservations", "stock.released", ofOrder),
+);
 
 export const PaymentDeclined = event(
   "payments",

@@ -14,6 +14,8 @@ export interface Address {
 export interface Personal {
   customer: { email: string; name: string };
   shippingAddress: Address;
+  /** What the customer reads: the Accept-Language of the request. */
+  language?: string;
 }
 
 /** An order as it is kept: with what is personal in one sealed text, or as versions before it, open. */
@@ -42,8 +44,8 @@ export function personalKeeper(sealed: Sealed) {
     /** The order as it is in a row. */
     read(state: Kept): Order {
       if (!("customer" in state)) return state;
-      const { customer, shippingAddress, ...order } = state;
-      const personal = JSON.stringify({ customer, shippingAddress });
+      const { customer, shippingAddress, language, ...order } = state;
+      const personal = JSON.stringify({ customer, shippingAddress, language });
       // The token was kept for ever; it is needed until payments has been asked.
       const payment = order.status === "placed" ? order.payment : { method: order.payment.method };
       return { ...order, payment, personal, country: shippingAddress.country } as Order;

@@ -14,7 +14,7 @@ import type { Order, OrderEvent } from "./order.ts";
 export function published(
   order: Order,
   event: OrderEvent,
-  { payment, contact }: { payment: Order["payment"] | undefined; contact: string | undefined },
+  payment: Order["payment"] | undefined,
 ): NewEvent[] {
   const { id, total, reference, owner } = order;
   const orderId = id;
@@ -28,7 +28,7 @@ export function published(
   });
   switch (event.type) {
     case "placed":
-      return [emit(OrderPlaced, orderId, { ...tell(), contact })];
+      return [emit(OrderPlaced, orderId, tell())];
     case "reserved":
       return [emit(OrderReserved, orderId, { ...of, total, payment: { method: "", token: "", ...payment } })];
     case "confirmed":

@@ -1,5 +1,5 @@
 import type { Progress } from "chassis";
-import type { OrderStep, OrderView } from "./contracts.ts";
+import type { Contact, OrderStep, OrderView } from "./contracts.ts";
 import type { Order, PublicStatus } from "./order.ts";
 import { shown } from "./order.ts";
 import type { Personal } from "./personal.ts";
@@ -11,7 +11,9 @@ export function view(order: Order, personal: Personal | undefined): OrderView {
     reference: order.reference,
     status: shown(order),
     ...(order.status === "rejected" ? { reason: order.reason } : {}),
-    ...(personal ?? erased(order.country)),
+    ...(personal
+      ? { customer: personal.customer, shippingAddress: personal.shippingAddress }
+      : erased(order.country)),
     lines: order.lines.map(({ sku, name, quantity, unitPrice }) => ({
       sku,
       name,
@@ -23,6 +25,13 @@ export function view(order: Order, personal: Personal | undefined): OrderView {
     history: order.history.map(({ at, ...entry }) => ({ at: new Date(at).toISOString(), ...entry })),
   };
 }
+
+/**
+ * Whom to write to about an order, for whoever sends the mails: asked for when one goes out, and kept nowhere else.
+ * @param personal nothing where the customer is erased
+ */
+export const contactOf = ({ reference }: Order, personal: Personal | undefined): Contact | undefined =>
+  personal && { ...personal.customer, reference, language: personal.language };
 
 /** What is left when what was personal is gone. */
 const erased = (country: string) => ({

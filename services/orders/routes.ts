@@ -24,12 +24,11 @@ import {
 } from "chassis";
 import { unacceptable } from "./acceptable.ts";
 import { basket, ordered } from "./carts.ts";
-import { contactOf } from "./contact.ts";
-import { NewOrder, OrderList, OrderQuery, OrderStep, OrderView } from "./contracts.ts";
+import { Contact, NewOrder, OrderList, OrderQuery, OrderStep, OrderView } from "./contracts.ts";
 import { cancel, type Order, place } from "./order.ts";
 import { taken } from "./payment-methods.ts";
 import { sealedToken } from "./payment-token.ts";
-import { progress, view } from "./queries.ts";
+import { contactOf, progress, view } from "./queries.ts";
 import type { Store } from "./store.ts";
 
 const deadlineAfter = 15 * 60_000;
@@ -52,14 +51,14 @@ export const routes = router<Store>()
       const { store, now, config } = c.var.kit;
       // A cart chooses the order's id, so that it is ordered once.
       const { id, lines } = await basket(c.var.kit, c.var.caller, asked);
+      const language = c.req.header("accept-language")?.slice(0, 35);
       const personal = { customer, shippingAddress };
       const key = c.var.caller.kind === "guest" ? randomBytes(24).toString("base64url") : undefined;
-      const contact = await contactOf(customer, c.req.header("accept-language"), c.var.kit);
       const at = now();
       const facts = {
         id,
         payment: sealedToken(payment, id, c.var.kit),
-        personal: store.personal.seal(id, personal),
+        personal: store.personal.seal(id, { ...personal, language }),
         country: shippingAddress.country,
         owner: c.var.caller.id,
         reference: reference ?? null,
@@ -72,7 +71,6 @@ export const routes = router<Store>()
           undefined,
           decided,
           at + integer(config, "CHECKOUT_DEADLINE_MS", deadlineAfter),
-          contact,
         );
         return {
           change: cartId === undefined ? change : store.closing(cartId, { id, placedAt: at }, change),
@@ -149,6 +147,18 @@ export const routes = router<Store>()
           headers: { location: `/api/orders/${order.id}`, etag: etag(cancelled.order.version) },
         };
       });
+    },
+  )
+  .get(
+    "/contacts/:orderId",
+    says("Whom to write to about an order", { 200: Contact, ...problems(404) }),
+    open("only notifications may call it: the access policy of the sidecar says so"),
+    async (c) => {
+      const { store } = c.var.kit;
+      const order = found(await store.load(c.req.param("orderId")));
+      const contact = contactOf(order, store.personal.open(order));
+      if (contact === undefined) throw notFound("Somebody to write to about this order");
+      return c.json(contact);
     },
   );
 

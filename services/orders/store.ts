@@ -117,23 +117,15 @@ export const store = defineStore(
         return new Map(rows.map(({ id, version }) => [id, version]));
       },
 
-      /**
-       * The rows, events and deadlines that come of what was decided.
-       * @param contact whom to write to about the order, sealed: told once, and not kept
-       */
-      change(
-        before: Order | undefined,
-        decided: OrderEvent[],
-        deadlineAt?: number,
-        contact?: string,
-      ): Decided {
+      /** The rows, events and deadlines that come of what was decided. */
+      change(before: Order | undefined, decided: OrderEvent[], deadlineAt?: number): Decided {
         let order = before;
         const events: NewEvent[] = [];
         const jobs: Change["jobs"] = [];
         for (const event of decided) {
           const { payment } = order ?? {};
           order = evolve(order, event);
-          events.push(...published(order, event, { payment, contact }));
+          events.push(...published(order, event, payment));
           jobs.push(...deadlines(order.id, event, deadlineAt));
         }
         if (order === undefined) throw new Error("nothing was decided about an order that is not there");

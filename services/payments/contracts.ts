@@ -1,4 +1,4 @@
-import { lines } from "chassis";
+import { formerly, lines } from "chassis";
 import { event } from "hono-dapr";
 import * as v from "valibot";
 
@@ -95,15 +95,18 @@ export const publishes = [
 /** Who placed the order, and may read what became of its money; a guest's order has nobody. */
 const customerId = v.optional(v.string());
 /** Asks for the order's money: authorised, and captured as soon as the provider has approved. */
-export const OrderReserved = event(
+export const OrderReserved = formerly(
   "orders",
-  "order.reserved",
-  v.object({
-    orderId,
-    customerId,
-    total: Money,
-    payment: v.object({ method: v.string(), token: v.string() }),
-  }),
+  event(
+    "orders-reserved",
+    "order.reserved",
+    v.object({
+      orderId,
+      customerId,
+      total: Money,
+      payment: v.object({ method: v.string(), token: v.string() }),
+    }),
+  ),
 );
 export const OrderAborting = event("orders", "order.aborting", v.object({ orderId, customerId }));
 

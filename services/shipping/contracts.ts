@@ -171,7 +171,7 @@ export const publishes = [
 const of = { orderId: v.string(), customerId: v.optional(v.string()) };
 
 export const OrderConfirmed = event(
-  "orders",
+  "orders-confirmed",
   "order.confirmed",
   v.object({
     ...of,

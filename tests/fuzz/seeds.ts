@@ -54,7 +54,7 @@ export const seeds: Record<string, (made: Fixture) => Promise<void>> = {
     }
     book.orderId = ["o-0", "o-1", "o-2", "o-3"];
     for (const orderId of book.orderId)
-      await event(app, "orders", "order.placed", {
+      await event(app, "orders-placed", "order.placed", {
         orderId,
         lines: [{ sku: skus[0], quantity: 2, kind: "physical" }],
       });
@@ -106,7 +106,7 @@ export const seeds: Record<string, (made: Fixture) => Promise<void>> = {
     for (const [n, orderId] of book.orderId.entries()) {
       const shipment = { id: `${orderId}-1`, lines: [{ sku: skus[0], quantity: 3 }], weight: 300 };
       book.shipmentId.push(shipment.id);
-      await event(app, "orders", "order.confirmed", { orderId, customerId: someone, shipment });
+      await event(app, "orders-confirmed", "order.confirmed", { orderId, customerId: someone, shipment });
       if (n > 2) continue;
       const path = `/shipments/${shipment.id}/dispatch`;
       const by = { carrier: "test", tracking: `AB${n}` };
@@ -117,14 +117,14 @@ export const seeds: Record<string, (made: Fixture) => Promise<void>> = {
     }
   },
   async notifications({ app, book }) {
-    const body = { url: "https://receiver.invalid/hooks", events: ["order.placed"] };
+    const body = { url: "https://receiver.invalid/hooks", events: ["order.confirmed"] };
     book.webhookId = [];
     for (let n = 0; n < 3; n++) {
       const made = await must(app.request("/webhooks", { method: "POST", body, scopes: staff }));
       book.webhookId.push(((await made.json()) as { id: string }).id);
     }
     const order = { orderId: "o-0", reference: null, total: gbp(250), country: "GB", lines: [] };
-    await event(app, "orders", "order.placed", order);
+    await event(app, "orders-confirmed", "order.confirmed", order);
     const listed = await must(app.request(`/webhooks/${book.webhookId[0]}/deliveries`, { scopes: staff }));
     const { items } = (await listed.json()) as { items: { id: string }[] };
     book.deliveryId = items.map(({ id }) => id);

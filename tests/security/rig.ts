@@ -129,7 +129,7 @@ const written: Record<string, (params: Record<string, string>, n: number) => obj
     password: `a new word ${n} for it`,
   }),
   "PATCH /users/:id": () => ({ name: "Another name" }),
-  "POST /webhooks": () => ({ url: "https://receiver.invalid/hooks", events: ["order.placed"] }),
+  "POST /webhooks": () => ({ url: "https://receiver.invalid/hooks", events: ["order.confirmed"] }),
   "PATCH /webhooks/:id": () => ({ status: "disabled" }),
   "POST /dead-letters/replay": () => ({ topic: "nothing" }),
   "POST /api/dead-letters/replay": () => ({ topic: "nothing" }),

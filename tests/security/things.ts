@@ -124,7 +124,7 @@ const makers: Record<string, Maker> = {
       async thing(_, owner) {
         const orderId = `o-${++made}`;
         const id = `${orderId}-1`;
-        await send(app, "orders", "order.confirmed", {
+        await send(app, "orders-confirmed", "order.confirmed", {
           orderId,
           ...(owner === "guest" ? {} : { customerId: plain(owner) }),
           shipment: { id, lines: [{ sku: "S-1", quantity: 1 }], weight: 100 },
@@ -143,13 +143,13 @@ const makers: Record<string, Maker> = {
         const as = { scopes: staff, caller: plain(owner), user: true };
         // There may be so many of one owner; the one before may be gone already.
         if (last.has(owner)) await app.request(`/webhooks/${last.get(owner)}`, { method: "DELETE", ...as });
-        const body = { url: "https://receiver.invalid/hooks", events: ["order.placed"] };
+        const body = { url: "https://receiver.invalid/hooks", events: ["order.confirmed"] };
         const made = await must(app.request("/webhooks", { method: "POST", body, ...as }));
         const { id } = (await made.json()) as { id: string };
         last.set(owner, id);
         if (!route.path.includes(":deliveryId")) return { params: { id } };
         const placed = { orderId: "o-1", reference: null, total: price, country: "GB", lines: [] };
-        await send(app, "orders", "order.placed", placed);
+        await send(app, "orders-confirmed", "order.confirmed", placed);
         const listed = await must(app.request(`/webhooks/${id}/deliveries`, as));
         const { items } = (await listed.json()) as { items: { id: string }[] };
         return { params: { id, deliveryId: items[0]?.id ?? "none" } };

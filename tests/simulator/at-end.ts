@@ -93,7 +93,7 @@ function stockAddsUp(shop: Shop, orders: ReadonlyMap<string, OrderState>): void 
     version: number;
   }>("select sku, reserved, on_hand, version from stock");
   const counts = new Map<string, { version: number; onHand: number }>();
-  for (const { type, data } of shop.broker.published("inventory")) {
+  for (const { type, data } of shop.broker.publishedBy("inventory")) {
     if (type !== "stock.adjusted") continue;
     const { sku, version, onHand } = data as { sku: string; version: number; onHand: number };
     if (version > (counts.get(sku)?.version ?? 0)) counts.set(sku, { version, onHand });
@@ -124,7 +124,7 @@ function delivered(shop: Shop): void {
   for (const app of apps) {
     const { disk } = processOf(shop, app);
     const [made] = disk.rows<{ seq: number }>("select seq from sqlite_sequence where name = 'outbox_events'");
-    const sent = shop.broker.published(app).length;
+    const sent = shop.broker.publishedBy(app).length;
     if ((made?.seq ?? 0) !== sent)
       shop.world.violate(`${app} committed ${made?.seq ?? 0} events, and sent ${sent}`);
     const [dead] = disk.rows<{ type: string; reason: string }>(
@@ -145,7 +145,7 @@ function delivered(shop: Shop): void {
 function once({ world, broker }: Shop): void {
   for (const app of apps) {
     const seen = new Set<string>();
-    for (const { type, subject } of broker.published(app)) {
+    for (const { type, subject } of broker.publishedBy(app)) {
       const what = `${type} ${subject}`;
       if (seen.has(what) && !repeated.has(type)) world.violate(`${what} happened twice`);
       seen.add(what);

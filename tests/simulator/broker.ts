@@ -48,9 +48,11 @@ export class Broker implements Outside {
     this.#bug = bug;
   }
 
-  /** What was published to a topic, each event once. */
-  published(topic: string): CloudEvent[] {
-    return [...(this.#taken.get(topic)?.values() ?? [])];
+  /** What a service has published, each event once. */
+  publishedBy(app: App): CloudEvent[] {
+    return [...this.#taken.values()].flatMap((events) =>
+      [...events.values()].filter(({ source }) => source === app),
+    );
   }
 
   publish(from: Incarnation, topic: string, body: string, answer: (response: Response) => void): void {

@@ -24,7 +24,7 @@ export {
   type Rejection,
   toProblem,
 } from "./problem.ts";
-export { type Reaction, type Received, react } from "./reactions.ts";
+export { formerly, type Reaction, type Received, react } from "./reactions.ts";
 export { type SealedRows, sealedRows } from "./resealing.ts";
 export { type Sealed, sealedWith, Tampered } from "./sealed.ts";
 export {

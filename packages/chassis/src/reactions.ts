@@ -10,6 +10,25 @@ export interface Received<S> extends Kit<S> {
   at: number;
 }
 
+/** A type of event that has moved to another topic. */
+interface Moved<T> extends EventType<T> {
+  formerly: string;
+}
+
+/**
+ * Declares that earlier versions of its publisher send an event to another topic: it is read from both, so that nothing
+ * is lost that is still on its way, and old and new versions run side by side.
+ */
+export const formerly = <T>(topic: string, type: EventType<T>): Moved<T> => ({ ...type, formerly: topic });
+
+/** A reaction, and the same to what comes from the topic of before. */
+export const everywhere = <S>(reaction: Reaction<S>): Reaction<S>[] => {
+  const { type } = reaction;
+  return "formerly" in type
+    ? [reaction, { ...reaction, type: { ...type, topic: String(type.formerly) } }]
+    : [reaction];
+};
+
 /** An event from another service, and what follows from it here. */
 export interface Reaction<S> {
   type: EventType<unknown>;

@@ -6,7 +6,7 @@ import type { CronHandler } from "./crons.ts";
 import { idempotencyTable } from "./idempotency.ts";
 import type { Env, Kit } from "./kit.ts";
 import type { Figure } from "./metrics.ts";
-import type { Reaction } from "./reactions.ts";
+import { everywhere, type Reaction } from "./reactions.ts";
 import type { SealedRows } from "./resealing.ts";
 import { createSealed, type Sealed } from "./sealed.ts";
 
@@ -87,7 +87,10 @@ export type Measures<S> = Record<
 export type Commit = (change: Change) => Promise<void>;
 
 /** Declares a service; `serve.ts` starts it, `chassis/testing` runs it in memory. */
-export const service = <S>(definition: Service<S>): Service<S> => definition;
+export const service = <S>(definition: Service<S>): Service<S> =>
+  definition.reactions
+    ? { ...definition, reactions: definition.reactions.flatMap((one) => everywhere(one)) }
+    : definition;
 
 /** A Hono app whose handlers find the service's kit in `c.var`. */
 export const router = <S>(): Hono<Env<S>> => new Hono<Env<S>>();

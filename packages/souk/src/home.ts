@@ -103,7 +103,7 @@ export interface Secrets {
   "state-2": string;
   /** Of identity: what its lookup digests are keyed with. Another value finds nobody again, so it stays. */
   index?: string;
-  /** Of identity, orders and notifications: seals what is to be mailed. */
+  /** Of identity and notifications: seals what is to be mailed. */
   mail?: string;
   /** Of orders and payments: the keys, as in `fields`, that seal the token by which a customer pays. */
   "payment-tokens"?: string;
@@ -115,7 +115,7 @@ export interface Secrets {
 const sharedSecrets = {
   "payment-tokens": ["orders", "payments"],
   index: ["identity"],
-  mail: ["identity", "notifications", "orders"],
+  mail: ["identity", "notifications"],
 };
 
 /** Where the secret store of a service reads. */

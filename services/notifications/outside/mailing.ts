@@ -1,9 +1,9 @@
 import type { Kit } from "chassis";
-import * as v from "valibot";
-import { Contact } from "../contracts.ts";
+import type { Contact } from "../contracts.ts";
 import { letter } from "../letter.ts";
 import { type AfterTry, afterTry, dropped, type Mail, optional } from "../mail.ts";
 import type { Store } from "../store.ts";
+import { contactFor, Unasked } from "./contact.ts";
 import { sendMail } from "./mailer.ts";
 import { opened } from "./sealed.ts";
 import { digestFor, linkFor } from "./unsubscribing.ts";
@@ -18,19 +18,13 @@ interface Recipient {
   language: string | null;
 }
 
-/** The address of an order comes in an event of its own, which may be late. */
-const contactWaits = 10 * 60_000;
-const lookAgain = 2_000;
-
 /** Sends a mail, unless there is nobody to send it to or nobody who wants it; says what follows. */
 export async function sendOut(mail: Mail, kit: Kit<Store>): Promise<AfterTry> {
   const { store, now, log } = kit;
-  if (mail.orderId !== null && (await store.contact(mail.orderId)) === undefined) {
-    const { tries, reason, createdAt } = mail;
-    if (now() - createdAt >= contactWaits) return dropped(mail, "nobody to write to", now());
-    return { mail: { status: "pending", tries, reason, endedAt: null }, nextAt: now() + lookAgain };
-  }
-  const recipient = await recipientOf(mail, kit);
+  const contact = mail.orderId === null ? undefined : await asked(mail.orderId, kit);
+  if (contact instanceof Unasked) return afterTry(mail, { is: "unsent", reason: contact.message }, now());
+  if (mail.orderId !== null && contact === undefined) return dropped(mail, "nobody to write to", now());
+  const recipient = contact ? addressed(contact) : await recipientOf(mail, kit);
   if (recipient === undefined) {
     log.error({ mail: mail.id, template: mail.template }, "the address of a mail cannot be opened");
     return dropped(mail, "the address cannot be opened", now());
@@ -50,18 +44,24 @@ export async function sendOut(mail: Mail, kit: Kit<Store>): Promise<AfterTry> {
   return afterTry(mail, sent, now());
 }
 
-async function recipientOf(mail: Mail, kit: Kit<Store>): Promise<Recipient | undefined> {
-  if (mail.sealed) {
-    const { sealed } = mail;
-    const [to, name, link] = await Promise.all(
-      [sealed.to, sealed.name, sealed.link].map((one) => opened(kit, one)),
-    );
-    if (to === undefined || name === undefined || link === undefined) return undefined;
-    return { to, name, link, language: mail.language };
-  }
-  const contact = mail.orderId === null ? undefined : await kit.store.contact(mail.orderId);
-  const text = contact && (await opened(kit, contact.sealed));
-  if (contact === undefined || text === undefined) return undefined;
-  const { email, name, language } = v.parse(Contact, JSON.parse(text));
-  return { to: email, name, language: language ?? null, reference: contact.reference };
+const asked = (orderId: string, kit: Kit<Store>): Promise<Contact | Unasked | undefined> =>
+  contactFor(orderId, kit).catch((error: unknown) => {
+    if (error instanceof Unasked) return error;
+    throw error;
+  });
+
+const addressed = ({ email: to, name, language, reference }: Contact): Recipient => ({
+  to,
+  name,
+  language: language ?? null,
+  reference,
+});
+
+async function recipientOf({ sealed, language }: Mail, kit: Kit<Store>): Promise<Recipient | undefined> {
+  if (!sealed) return undefined;
+  const [to, name, link] = await Promise.all(
+    [sealed.to, sealed.name, sealed.link].map((one) => opened(kit, one)),
+  );
+  if (to === undefined || name === undefined || link === undefined) return undefined;
+  return { to, name, link, language };
 }

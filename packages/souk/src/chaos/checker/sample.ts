@@ -79,11 +79,12 @@ export function told(
 ): [string, string][] {
   const id = `${type} of ${key}`.replaceAll(" ", "-");
   const time = new Date(at).toISOString();
-  const row = { seq, id, topic: service, type, key, data: JSON.stringify(data), time, headers: null, at };
+  const topic = contracts.topicOf(type);
+  const row = { seq, id, topic, type, key, data: JSON.stringify(data), time, headers: null, at };
   return [
     [service, insert("outbox_sent", row)],
     ...contracts
-      .subscribersOf(service, type)
+      .subscribersOf(topic, type)
       .map((name): [string, string] => [
         name,
         insert("outbox_inbox", { consumer: type, event: id, at: at + 10 }),
