@@ -158,7 +158,7 @@ export const routes = router<Store>()
       const order = found(await store.load(c.req.param("orderId")));
       const contact = contactOf(order, store.personal.open(order));
       if (contact === undefined) throw notFound("Somebody to write to about this order");
-      return c.json(contact);
+      return cacheable(c, contact, "private, no-cache", etag(order.version));
     },
   );
 
