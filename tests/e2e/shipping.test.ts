@@ -76,7 +76,8 @@ describe("a shipment", () => {
   async function orders(type: string, data: object): Promise<void> {
     const { daprHttpPort } = it.shop.run.services.orders ?? { daprHttpPort: 0 };
     const event = { specversion: "1.0", id: crypto.randomUUID(), source: "orders", type, data };
-    const answer = await fetch(`http://127.0.0.1:${daprHttpPort}/v1.0/publish/pubsub/orders`, {
+    const topic = type === "order.confirmed" ? "orders-confirmed" : "orders";
+    const answer = await fetch(`http://127.0.0.1:${daprHttpPort}/v1.0/publish/pubsub/${topic}`, {
       method: "POST",
       headers: {
         "content-type": "application/cloudevents+json",
