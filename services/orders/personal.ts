@@ -24,18 +24,34 @@ export type Kept = Order | (Omit<Order, "personal" | "country"> & Personal);
 const where = "orders.personal";
 const customer = "orders.customer";
 
+/** Orders are looked at again and again while they are new, in lists above all: so many are opened once. */
+const openedKept = 1_000;
+
 /** How what is personal is kept and found again. */
 export function personalKeeper(sealed: Sealed) {
-  const open = ({ id, personal }: Pick<Order, "id" | "personal">): Personal | undefined =>
-    personal === null
-      ? undefined
-      : (JSON.parse(sealed.keyOf(personal) ? sealed.open(personal, where, id) : personal) as Personal);
+  const opened = new Map<string, { text: string; personal: Personal }>();
+
+  function open({ id, personal: text }: Pick<Order, "id" | "personal">): Personal | undefined {
+    if (text === null) return undefined;
+    const known = opened.get(id);
+    if (known?.text === text) return known.personal;
+    return remember(id, text, JSON.parse(sealed.keyOf(text) ? sealed.open(text, where, id) : text));
+  }
+
+  function remember(id: string, text: string, personal: Personal): Personal {
+    const [oldest] = opened.keys();
+    if (oldest !== undefined && opened.size >= openedKept) opened.delete(oldest);
+    opened.set(id, { text, personal });
+    return personal;
+  }
 
   // Sealed in its place, as soon as it is known.
-  const seal = (id: string, personal: Personal): string => {
-    const text = JSON.stringify(personal);
-    return sealed.writes ? sealed.seal(text, where, id) : text;
-  };
+  function seal(id: string, personal: Personal): string {
+    const open = JSON.stringify(personal);
+    const text = sealed.writes ? sealed.seal(open, where, id) : open;
+    remember(id, text, personal);
+    return text;
+  }
 
   return {
     seal,
