@@ -1,17 +1,12 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Command } from "commander";
-import { type Api, openApi } from "../api-client.ts";
+import type { Api } from "../api-client.ts";
 import { green, red } from "../terminal.ts";
-import { type Context, homeFor } from "./context.ts";
+import { type Asking, asking, open as openApi, print } from "./asking.ts";
+import type { Context } from "./context.ts";
 import { clean, type DeadLetter, rows, type WholeLetter, whole } from "./dead-letters-text.ts";
 
-interface Options {
-  home?: string;
-  url?: string;
-  json?: boolean;
-}
-
-interface Filter extends Options {
+interface Filter extends Asking {
   status?: string;
   topic?: string;
   type?: string;
@@ -28,13 +23,8 @@ export function deadLettersCommand(program: Command, context: Context): void {
     .command("dead-letters")
     .description("events that a service could not handle: list, show, replay, discard");
   const sub = (name: string, description: string, isDefault = false): Command =>
-    letters
-      .command(name, { isDefault })
-      .description(description)
-      .option("--json", "for programs")
-      .option("--home <folder>", "the shop's folder (default: .souk)")
-      .option("--url <url>", "the shop's address (default: the one it was started with)");
-  const open = ({ home, url }: Options): Promise<Api> => openApi(homeFor(context, home).devClient, url);
+    asking(letters.command(name, { isDefault }).description(description));
+  const open = (options: Asking): Promise<Api> => openApi(context, options);
 
   sub(
     "list [service]",
@@ -48,7 +38,7 @@ export function deadLettersCommand(program: Command, context: Context): void {
       list(await open(options), service, options),
     );
   sub("show <service> <id>", "one of them: reason, event, history").action(
-    async (service: string, id: string, options: Options) => {
+    async (service: string, id: string, options: Asking) => {
       const { body } = await (await open(options)).call<WholeLetter>(pathOf(service, id));
       print(options, body, () => whole(body));
     },
@@ -71,7 +61,7 @@ export function deadLettersCommand(program: Command, context: Context): void {
     });
   sub("discard <service> <id>", "leave one unhandled; who, when and the note are kept")
     .requiredOption("--note <text>", "why")
-    .action(async (service: string, id: string, options: Options & { note: string }) => {
+    .action(async (service: string, id: string, options: Asking & { note: string }) => {
       const path = `${pathOf(service, id)}/discard`;
       const { body } = await (await open(options)).call<WholeLetter>(path, {
         method: "POST",
@@ -116,7 +106,7 @@ async function list(api: Api, service: string | undefined, options: Filter): Pro
   if (missing.length > 0) process.exitCode = 1;
 }
 
-async function replayOne(api: Api, service: string, id: string, options: Options): Promise<void> {
+async function replayOne(api: Api, service: string, id: string, options: Asking): Promise<void> {
   const path = pathOf(service, id);
   await api.call(`${path}/replay`, { method: "POST" });
   let letter: WholeLetter | undefined;
@@ -165,8 +155,4 @@ async function until(what: string, holds: () => Promise<boolean>): Promise<void>
       throw new Error(`Not within ${patienceMs / 1000} s: ${what}. Look again later.`);
     await pause(100);
   }
-}
-
-function print(options: Options, value: unknown, text: () => string): void {
-  process.stdout.write(`${options.json ? JSON.stringify(value, null, 2) : text()}\n`);
 }

@@ -1,13 +1,8 @@
 import type { Command } from "commander";
-import { type Api, openApi } from "../api-client.ts";
+import type { Api } from "../api-client.ts";
 import { green } from "../terminal.ts";
-import { type Context, homeFor } from "./context.ts";
-
-interface Options {
-  home?: string;
-  url?: string;
-  json?: boolean;
-}
+import { type Asking, asking, open as openApi, print } from "./asking.ts";
+import type { Context } from "./context.ts";
 
 interface Key {
   kid: string;
@@ -30,21 +25,16 @@ export function keysCommand(program: Command, context: Context): void {
     .command("keys")
     .description("the keys that tokens are signed with: list, rotate, withdraw");
   const sub = (name: string, description: string, isDefault = false): Command =>
-    keys
-      .command(name, { isDefault })
-      .description(description)
-      .option("--json", "for programs")
-      .option("--home <folder>", "the shop's folder (default: .souk)")
-      .option("--url <url>", "the shop's address (default: the one it was started with)");
-  const open = ({ home, url }: Options): Promise<Api> => openApi(homeFor(context, home).devClient, url);
+    asking(keys.command(name, { isDefault }).description(description));
+  const open = (options: Asking): Promise<Api> => openApi(context, options);
 
   sub("list", "which key signs, which comes next, which are still published", true).action(
-    async (options: Options) => {
+    async (options: Asking) => {
       const { body } = await (await open(options)).call<{ items: Key[] }>("/api/keys");
       print(options, body, () => rows(body.items));
     },
   );
-  sub("rotate", "let the next key sign as soon as everybody can know it").action(async (options: Options) => {
+  sub("rotate", "let the next key sign as soon as everybody can know it").action(async (options: Asking) => {
     const { body } = await (await open(options)).call<{ at: string; items: Key[] }>("/api/keys/rotate", {
       method: "POST",
     });
@@ -62,7 +52,7 @@ export function keysCommand(program: Command, context: Context): void {
   sub(
     "withdraw <kid>",
     "take a key out of use at once, since others may have it: what it signed holds no longer",
-  ).action(async (kid: string, options: Options) => {
+  ).action(async (kid: string, options: Asking) => {
     const api = await open(options);
     await api.call(`/api/keys/${encodeURIComponent(kid)}`, { method: "DELETE" });
     const { body } = await api.call<{ items: Key[] }>("/api/keys");
@@ -77,8 +67,4 @@ function rows(items: Key[]): string {
       `${kid.padEnd(width)}  ${algorithm}  ${(signsFrom ?? "").padEnd(24)}  ${meanings[state] ?? state}`.trimEnd(),
     )
     .join("\n");
-}
-
-function print(options: Options, value: unknown, text: () => string): void {
-  process.stdout.write(`${options.json ? JSON.stringify(value, null, 2) : text()}\n`);
 }
