@@ -30,6 +30,7 @@ const rooms: Record<string, Room> = {
       "./edge.ts",
       "./provider/*",
       "./accounts.ts",
+      "./flags.ts",
       "type:./*",
     ],
   },
@@ -52,6 +53,10 @@ const rooms: Record<string, Room> = {
   "carts.ts": {
     says: "carts, which lie in the state store, or with the service that has them",
     may: ["chassis", "valibot", "./*", "type:*"],
+  },
+  "flags.ts": {
+    says: "what can be set while it runs: names, schemas, defaults",
+    may: ["chassis", "valibot", "./*"],
   },
   "queries.ts": {
     says: "its read side; never decides",

@@ -36,14 +36,21 @@ export function limitsOf({ env }: Pick<Config, "env">, budget: Budget): Limits {
   const said = env[name]?.trim();
   if (!said) return all === "off" ? {} : usual[budget];
   if (said === "off") return {};
-  const limits = all === "off" ? {} : { ...usual[budget] };
-  for (const part of said.split(/[\s,]+/)) {
-    const [, by, count] = /^(address|user|client)=(\d{1,9})$/.exec(part) ?? [];
-    if (by === undefined)
-      throw new Error(`${name} must be like "address=60 user=60 client=600", or "off"; not "${said}"`);
-    limits[by as By] = Number(count);
-  }
-  return limits;
+  const limits = limitsIn(said);
+  if (limits === undefined)
+    throw new Error(`${name} must be like "address=60 user=60 client=600", or "off"; not "${said}"`);
+  return all === "off" ? limits : { ...usual[budget], ...limits };
+}
+
+/** Limits that a text names: `address=60 user=60 client=600`, or `off`; 0 is none. Undefined: it is no such text. */
+export function limitsIn(text: string): Limits | undefined {
+  if (text.trim() === "off") return { address: 0, user: 0, client: 0 };
+  const parts = text
+    .trim()
+    .split(/[\s,]+/)
+    .map((part) => /^(address|user|client)=(\d{1,9})$/.exec(part));
+  if (parts.includes(null)) return undefined;
+  return Object.fromEntries(parts.map((part) => [part?.[1], Number(part?.[2])]));
 }
 
 const signingIn = /^\/(token|auth|interaction|session\/(sign-in|callback))(\/|$)/;

@@ -190,6 +190,29 @@ describe("two gateways with one state store", () => {
   });
 });
 
+test("the limits of checkout can be changed while the gateway runs; what was counted stays counted", async () => {
+  const one = await gateway({ RATE_LIMIT_CHECKOUT: "address=4 user=9" });
+  const ask = async () => {
+    const { status, headers } = await one.edge("/api/orders", { method: "POST", body: {} });
+    return [status, headers.get("ratelimit-policy")];
+  };
+  const policy = (most: number) => `"checkout-address";q=${most};w=60`;
+  expect(await ask()).toEqual([200, policy(4)]);
+  await one.set("rate-limits.checkout", "address=2");
+  expect(await ask()).toEqual([200, policy(2)]);
+  expect(await ask()).toEqual([429, policy(2)]);
+  // Of nobody else, and what does not fit changes nothing.
+  expect((await one.edge("/api/products")).headers.get("ratelimit-policy")).toBeNull();
+  await one.set("rate-limits.checkout", "adress=5");
+  expect(await ask()).toEqual([429, policy(2)]);
+  await one.set("rate-limits.checkout", "address=5");
+  expect(await ask()).toEqual([200, policy(5)]);
+  await one.set("rate-limits.checkout", "off");
+  expect(await ask()).toEqual([200, null]);
+  await one.set("rate-limits.checkout", undefined);
+  expect(await ask()).toEqual([200, policy(4)]);
+});
+
 describe("the settings", () => {
   test("are read, and what is not named keeps its default", () => {
     expect(limitsOf({ env: { RATE_LIMIT_READS: "user=5,client=0" } }, "reads")).toMatchObject({

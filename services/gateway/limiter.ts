@@ -29,7 +29,8 @@ class Counts {
  * windows, which let twice the limit through at their edge, and ask their store for every request.)
  */
 export class SlidingWindow {
-  readonly limit: number;
+  /** May change: what was counted so far stays counted. */
+  limit: number;
   readonly ms: number;
   #window = 0;
   #current = new Counts();

@@ -1,5 +1,6 @@
 import { type Config, integer, type Kit, Problem } from "chassis";
-import { type Budget, type By, budgets, limitsOf } from "./budgets.ts";
+import { type Budget, type By, budgets, type Limits, limitsOf } from "./budgets.ts";
+import { CheckoutLimits } from "./flags.ts";
 import { type Share, SlidingWindow } from "./limiter.ts";
 import { type Replicas, shareCounts } from "./shared-counts.ts";
 
@@ -13,13 +14,14 @@ export class RateLimits {
   readonly #windows = new Map<string, SlidingWindow>();
   readonly #replicas: Replicas;
   readonly #refused = new Map<string, number>();
+  /** Of the budget that can be changed while it runs: as the gateway was started with, and what was set since. */
+  readonly #checkout: Limits;
+  #set: Limits = CheckoutLimits.default;
 
   /** @throws {Error} naming a variable that cannot be read */
   constructor(config: Config) {
-    for (const budget of budgets) {
-      for (const [by, limit] of Object.entries(limitsOf(config, budget)))
-        if (limit > 0) this.#windows.set(`${budget}-${by}`, new SlidingWindow(limit, minute));
-    }
+    for (const budget of budgets) this.#apply(budget, limitsOf(config, budget));
+    this.#checkout = limitsOf(config, "checkout");
     this.#replicas = shareCounts(this.#windows, {
       windowMs: minute,
       everyMs: integer(config, "RATE_LIMIT_SHARED_EVERY_MS", 1_000),
@@ -31,7 +33,17 @@ export class RateLimits {
    * @returns the headers that tell of it; none where there is no limit
    * @throws {Problem} 429 with `Retry-After`
    */
-  take(kit: Pick<Kit<unknown>, "sidecar" | "log" | "now">, budget: Budget, by: By, who: string): Told {
+  take(
+    kit: Pick<Kit<unknown>, "sidecar" | "log" | "now" | "flag">,
+    budget: Budget,
+    by: By,
+    who: string,
+  ): Told {
+    const set = kit.flag(CheckoutLimits);
+    if (set !== this.#set) {
+      this.#set = set;
+      this.#apply("checkout", { ...this.#checkout, ...set });
+    }
     const name = `${budget}-${by}`;
     const window = this.#windows.get(name);
     if (window === undefined) return [];
@@ -67,6 +79,18 @@ export class RateLimits {
   /** 1 while counts are shared with other replicas, 0 while each counts for itself. */
   get shared(): number {
     return this.#replicas.shared ? 1 : 0;
+  }
+
+  /** What was counted so far stays counted. */
+  #apply(budget: Budget, limits: Limits): void {
+    for (const by of ["address", "user", "client"] as const) {
+      const name = `${budget}-${by}`;
+      const limit = limits[by] ?? 0;
+      const window = this.#windows.get(name);
+      if (limit === 0) this.#windows.delete(name);
+      else if (window) window.limit = limit;
+      else this.#windows.set(name, new SlidingWindow(limit, minute));
+    }
   }
 
   #refusal(name: string, limit: number, share: Share): Problem {

@@ -9,6 +9,7 @@ import {
   memory,
   ownCredentials,
 } from "./edge.ts";
+import { flags } from "./flags.ts";
 import { reactions } from "./reactions.ts";
 
 export default service<Memory>({
@@ -20,6 +21,7 @@ export default service<Memory>({
   edgeMiddleware,
   reactions,
   checks,
+  flags,
   measures,
   bodyLimits,
   ownCredentials,

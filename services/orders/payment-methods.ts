@@ -11,13 +11,16 @@ interface Settings {
   NODE_ENV?: string;
 }
 
-/** The payment methods that this shop takes. */
-export function taken({ PAYMENT_METHODS, NODE_ENV }: Settings): string[] {
+/**
+ * The payment methods that this shop takes.
+ * @param off those that are switched off right now
+ */
+export function taken({ PAYMENT_METHODS, NODE_ENV }: Settings, off: string[] = []): string[] {
   const all = PAYMENT_METHODS ?? (NODE_ENV === "production" ? "" : "test");
   return all
     .split(",")
     .map((name) => name.trim())
-    .filter((name) => name !== "");
+    .filter((name) => name !== "" && !off.includes(name));
 }
 
 /** What keeps an order from being paid like this; undefined when nothing does. */

@@ -25,6 +25,7 @@ import {
 import { unacceptable } from "./acceptable.ts";
 import { basket, ordered } from "./carts.ts";
 import { Contact, NewOrder, OrderList, OrderQuery, OrderStep, OrderView } from "./contracts.ts";
+import { ensureOpen, PaymentsOff } from "./flags.ts";
 import { cancel, type Order, place } from "./order.ts";
 import { taken } from "./payment-methods.ts";
 import { sealedToken } from "./payment-token.ts";
@@ -42,8 +43,9 @@ export const routes = router<Store>()
     idempotent({ guest: async (c) => (await c.req.json<NewOrder>()).customer.email.toLowerCase() }),
     async (c) => {
       const asked = c.req.valid("json");
+      ensureOpen(c.var.kit);
       const refused = unacceptable(asked, {
-        methods: taken(c.var.kit.config.env),
+        methods: taken(c.var.kit.config.env, c.var.kit.flag(PaymentsOff)),
         mayPrice: c.var.caller.scopes.has("orders:manage"),
       });
       if (refused) throw new Problem(refused.status, refused);

@@ -1,4 +1,5 @@
 import { service } from "chassis";
+import { flags } from "./flags.ts";
 import { jobs, reactions } from "./reactions.ts";
 import { routes } from "./routes.ts";
 import { store } from "./store.ts";
@@ -11,5 +12,6 @@ export default service({
   shares: ["payment-tokens"],
   reactions,
   jobs,
+  flags,
   statuses: { "unknown-product": 422, "mixed-currencies": 422, "total-too-large": 422 },
 });

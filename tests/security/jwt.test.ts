@@ -37,8 +37,8 @@ async function open(name: string, env: Record<string, string> = {}) {
       if (pathname.endsWith("/jwks")) return Response.json({ keys: [publicJwk] });
       const secret = /^\/v1\.0\/secrets\/secrets\/(.+)$/.exec(pathname)?.[1];
       if (secret) return Response.json({ [secret]: secret === "partner" ? sharedKey : keyring });
-      // The gateway's own counts, of requests that it refuses as well: nobody is reached by them.
-      if (pathname.startsWith("/v1.0/state/")) return new Response(null, { status: 204 });
+      // The gateway's own counts, of requests that it refuses as well, and its flags: nobody is reached by them.
+      if (/^\/v1\.0\/(state|configuration)\//.test(pathname)) return new Response(null, { status: 204 });
       reached.push(pathname);
       const credentials = new Request(input, init).headers.get("authorization");
       if (credentials) tokens.push(credentials);

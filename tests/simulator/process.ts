@@ -82,6 +82,7 @@ export class Process {
       // What is sealed is never the same twice, and the same seed must lead to the same stores.
       SEAL_FIELDS: "no",
       FIELD_KEYS_REFRESH_MS: "86400000",
+      FLAGS_REFRESH_MS: "86400000",
     });
     const powerCuts = plan.faults.some((fault) => fault.do === "crash" && fault.power === "cut");
     const { rewrite } = bug ?? {};
@@ -171,6 +172,10 @@ export class Process {
         new Promise((resolve) => {
           const secret = /^http:\/\/sidecar\/v1\.0\/secrets\/secrets\/([\w-]+)$/.exec(input)?.[1];
           if (secret !== undefined) return resolve(Response.json({ [secret]: keyring }));
+          // Nothing is set, and nobody will.
+          const flags = /^http:\/\/sidecar\/v1\.0\/configuration\/configuration(\/subscribe)?\?/.exec(input);
+          if (flags)
+            return resolve(flags[1] ? Response.json({ id: "w" }) : new Response(null, { status: 204 }));
           const topic = /^http:\/\/sidecar\/v1\.0\/publish\/bulk\/pubsub\/([\w-]+)$/.exec(input)?.[1];
           if (topic === undefined) throw new Error(`The simulator knows nothing of ${input}`);
           incarnation.step("before", `publishing to ${topic}`);

@@ -9,6 +9,7 @@ import { guest, identify, type Verify } from "./auth.ts";
 import { routesOf } from "./dead-letters.ts";
 import { cacheable } from "./etag.ts";
 import { face } from "./face.ts";
+import type { Flags } from "./flags.ts";
 import { UnknownKey } from "./keyring.ts";
 import type { Env, Kit, Unit } from "./kit.ts";
 import { bodyLimits } from "./limits.ts";
@@ -41,6 +42,7 @@ interface Surroundings<S> {
   metrics: Metrics;
   verify: Verify;
   box: Outbox | undefined;
+  flags: Flags | undefined;
   /** The service's own, with its `contract/`. */
   folder: string;
 }
@@ -48,7 +50,7 @@ interface Surroundings<S> {
 /** The app that the sidecar calls, and the public one where the service has a face of its own. */
 export function createApp<S>(
   definition: Service<S>,
-  { kit, unit, metrics, verify, box, folder }: Surroundings<S>,
+  { kit, unit, metrics, verify, box, flags, folder }: Surroundings<S>,
 ) {
   const setUp: MiddlewareHandler<Env<S>> = async (c, next) => {
     const started = performance.now();
@@ -71,6 +73,11 @@ export function createApp<S>(
   };
   const keyed: MiddlewareHandler<Env<S>> = async (_, next) => {
     if (definition.seals) await kit.sealed.ready();
+    await next();
+  };
+  /** Right after its start a service would otherwise do as if nothing were set. */
+  const informed: MiddlewareHandler<Env<S>> = async (_, next) => {
+    await flags?.known();
     await next();
   };
   const byPath = definition.bodyLimits ?? {};
@@ -125,7 +132,7 @@ export function createApp<S>(
     });
 
   const guarded = new Hono<Env<S>>();
-  guarded.use(plain, bodyLimits<Env<S>>(byPath, { "/_events/": mostEvents }), known, keyed);
+  guarded.use(plain, bodyLimits<Env<S>>(byPath, { "/_events/": mostEvents }), known, keyed, informed);
   guarded.route("/", routesOf(definition));
   internal.route("/", guarded);
 
@@ -140,7 +147,7 @@ export function createApp<S>(
     "/",
     face<S>(alive, async (c) => ready(await checked(), c), scraped),
   );
-  edge.use(bodyLimits<Env<S>>(byPath), known);
+  edge.use(bodyLimits<Env<S>>(byPath), known, informed);
   edge.route("/", definition.edge);
   return { internal, edge };
 }

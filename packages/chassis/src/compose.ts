@@ -9,6 +9,7 @@ import { cronJob, crons } from "./crons.ts";
 import { forget, noUnit, openData } from "./data.ts";
 import { routesOf } from "./dead-letters.ts";
 import { fieldKeys } from "./field-keys.ts";
+import { createFlags, type Flags } from "./flags.ts";
 import { inbound, retryJob } from "./inbound.ts";
 import { issuersOf } from "./issuers.ts";
 import type { Env, Kit } from "./kit.ts";
@@ -28,6 +29,8 @@ export interface Running<S> {
   /** What the public calls, where the service has such a face. */
   edge?(request: Request, env?: Env<S>["Bindings"]): Promise<Response>;
   box?: Outbox;
+  /** What can be set while it runs, where there is anything. */
+  flags?: Flags;
   /** Ends what goes on for as long as somebody listens: they come back elsewhere. */
   leave(): void;
   /** Takes nothing new, finishes what is under way, sends what is committed, closes the database. */
@@ -71,6 +74,14 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
     writes,
     alongside: [...shared.values()],
   });
+  const flags = definition.flags?.length
+    ? createFlags({
+        declared: definition.flags,
+        store: sidecar.configuration("configuration"),
+        ...{ log, now },
+        every: integer(config, "FLAGS_REFRESH_MS", 30_000),
+      })
+    : undefined;
   const data = definition.store
     ? await openData(definition, { config, sidecar, log, now, metrics, sealed, db: parts.db })
     : undefined;
@@ -85,6 +96,10 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
       const keys = shared.get(name);
       if (!keys) throw new Error(`${definition.name} does not say that it shares ${name}`);
       return keys;
+    },
+    flag(flag) {
+      if (!flags) throw new Error(`${definition.name} declares no flags`);
+      return flags.of(flag);
     },
     forgetAnswers: (owner) => (data?.unit ?? noUnit).idempotency.forgetOwner(owner),
     now,
@@ -109,9 +124,16 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
     metrics,
     verify,
     box: data?.box,
+    flags,
     folder: parts.folder ?? process.cwd(),
   });
-  internal.route("/", sidecar.subscriptions([...events.subscriptions, ...ticks.callbacks], events.options));
+  internal.route(
+    "/",
+    sidecar.subscriptions([...events.subscriptions, ...ticks.callbacks], {
+      ...events.options,
+      onSidecar: flags?.watch,
+    }),
+  );
 
   const { seals } = definition;
   const keys = seals
@@ -152,6 +174,7 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
   return {
     kit,
     box: data?.box,
+    flags,
     fetch: async (request) => internal.fetch(request),
     ...(edge ? { edge: async (request: Request, env?: Env<S>["Bindings"]) => edge.fetch(request, env) } : {}),
     leave: () => closing.abort(),
@@ -159,6 +182,7 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
       closing.abort();
       clearInterval(sweep);
       keys?.stop();
+      flags?.stop();
       if (data)
         await data.box.drain({ signal: AbortSignal.timeout(3_000) }).catch((error) => {
           log.warn(

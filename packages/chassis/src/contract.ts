@@ -14,12 +14,14 @@ import { routesOf } from "./dead-letters.ts";
 import { problemComponents, response } from "./describe.ts";
 import { type Examples, exemplified } from "./examples.ts";
 import { face, facePaths, faceSchemas } from "./face.ts";
+import type { Flag } from "./flag.ts";
 import type { Env } from "./kit.ts";
 import type { Service } from "./service.ts";
 
 // bun packages/chassis/src/contract.ts <service folder…> [--check]
 //
-// Writes contract/openapi.json and contract/events.json of a service from its routes and its contracts.ts.
+// Writes contract/openapi.json and contract/events.json of a service from its routes and its contracts.ts, and
+// contract/flags.json where it declares flags.
 // With --check nothing is written: it fails where the files are stale, and names them.
 
 interface Published {
@@ -27,7 +29,7 @@ interface Published {
   example: unknown;
 }
 
-/** The two contract files of a service, as text by name. */
+/** The contract files of a service, as text by name. */
 export async function contractOf(folder: string): Promise<Record<string, string>> {
   const { default: definition } = (await import(join(folder, "service.ts"))) as { default: Service<unknown> };
   const contracts = (await import(join(folder, "contracts.ts")).catch(() => ({}))) as {
@@ -61,6 +63,7 @@ export async function contractOf(folder: string): Promise<Record<string, string>
       events: (contracts.publishes ?? []).map((published) => shown(definition.name, published)),
       receives: (definition.reactions ?? []).map(({ type: { topic, type } }) => ({ topic, type })),
     }),
+    ...(definition.flags?.length ? { "flags.json": text(definition.flags.map(shownFlag)) } : {}),
   };
 }
 
@@ -244,6 +247,14 @@ function shown(source: string, { type, example }: Published) {
     },
   };
 }
+
+const shownFlag = ({ key, says, schema, default: fallback }: Flag) => ({
+  key,
+  says,
+  default: fallback,
+  // Of the text, where it is one: what is made of it is the service's own business.
+  schema: toJsonSchema(schema, { errorMode: "ignore", typeMode: "input" }),
+});
 
 /** What a schema makes of a value; the schemas of events are synchronous. */
 export function validate(schema: StandardSchemaV1, value: unknown) {

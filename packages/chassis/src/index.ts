@@ -7,6 +7,7 @@ export { problems, says } from "./describe.ts";
 export { emit } from "./emit.ts";
 export { cacheable, etag, isCurrent, requireMatch } from "./etag.ts";
 export type { Example, Examples } from "./examples.ts";
+export { type Flag, flag } from "./flag.ts";
 export { type Following, follow, type Progress } from "./follow.ts";
 export { idempotent, idempotentStream } from "./idempotency.ts";
 export { UnknownKey } from "./keyring.ts";

@@ -3,6 +3,7 @@ import type { Sidecar } from "hono-dapr";
 import type { Reach } from "./access.ts";
 import type { Caller } from "./auth.ts";
 import type { Config } from "./config.ts";
+import type { Flag } from "./flag.ts";
 import type { Idempotency } from "./idempotency.ts";
 import type { Log } from "./log.ts";
 import type { Sealed } from "./sealed.ts";
@@ -13,6 +14,8 @@ export interface Kit<S> {
   sidecar: Sidecar;
   log: Log;
   config: Config;
+  /** What a flag or limit is set to right now, or its default; for one that the service declares in its `flags`. */
+  flag<T>(flag: Flag<T>): T;
   /** Encrypts fields with the keys of the secret `fields`; for a service that says it `seals`. */
   sealed: Sealed;
   /** As `sealed`, with keys that several services have: the keyring in a secret that the service says it `shares`. */

@@ -3,6 +3,7 @@ import { outboxTables, schema } from "drizzle-outbox";
 import { Hono, type MiddlewareHandler } from "hono";
 import type { Config } from "./config.ts";
 import type { CronHandler } from "./crons.ts";
+import type { Flag } from "./flag.ts";
 import { idempotencyTable } from "./idempotency.ts";
 import type { Env, Kit } from "./kit.ts";
 import type { Figure } from "./metrics.ts";
@@ -44,6 +45,8 @@ export interface Service<S> {
    * A tick has its effect once, however many replicas there are.
    */
   crons?: Record<string, CronHandler<S>>;
+  /** What can be set while it runs, in Dapr's configuration store `configuration`; `kit.flag` says what holds now. */
+  flags?: readonly Flag[];
   /** How many jobs may run at once: 64 where nothing is said. */
   jobsAtOnce?: number;
   /** The status of each rejection that is not 409. */

@@ -23,6 +23,8 @@ export interface SubscriptionsOptions {
   defaults?: SubscriptionOptions;
   /** Told of every handler that threw and every event that was given up, for the log. */
   onError?: (event: CloudEvent, error: unknown) => void;
+  /** Told whenever a sidecar asks what the app wants of it: when it has started, that is, and knows of no watch. */
+  onSidecar?: () => void;
   /**
    * Takes over what was not handled, in the place of daprd's retries and dead letters: to note it down and try it again
    * when its time has come, say, so that none of the sidecar's workers is held by it. Once it resolves the event is
@@ -61,13 +63,16 @@ const JSON_TYPE = { "content-type": "application/json" };
 export function subscriptionsApp(
   inbound: readonly (Subscription | Callback)[],
   { pubsub, appToken: token, watchers, publishEvents }: Settings,
-  { defaults, onError, takeOver }: SubscriptionsOptions,
+  { defaults, onError, onSidecar, takeOver }: SubscriptionsOptions,
 ): Hono {
   const topics = byTopic(inbound.filter(isSubscription), defaults);
   const guard = appToken(token);
   const app = new Hono();
   const declared = topics.map((topic) => declaration(topic, pubsub));
-  app.get("/dapr/subscribe", guard, (c) => c.json(declared));
+  app.get("/dapr/subscribe", guard, (c) => {
+    onSidecar?.();
+    return c.json(declared);
+  });
   const byName = new Map(topics.map((topic) => [topic.name, topic]));
   const retried = new Retried();
   app.post("/_events/:topic", guard, async (c) => {

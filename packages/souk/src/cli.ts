@@ -5,6 +5,7 @@ import { backupCommands } from "./backup/commands.ts";
 import { BackupError } from "./backup/manifest.ts";
 import { benchCommand } from "./bench/commands.ts";
 import { chaosCommand } from "./chaos/commands.ts";
+import { configCommand } from "./commands/config.ts";
 import { context } from "./commands/context.ts";
 import { deadLettersCommand } from "./commands/dead-letters.ts";
 import { doctorCommand } from "./commands/doctor.ts";
@@ -51,6 +52,7 @@ try {
   doctorCommand(program, here);
   infraCommand(program, here);
   retailCommands(program, here.root);
+  configCommand(program, here);
   deadLettersCommand(program, here);
   keysCommand(program, here);
   secretsCommand(program, here);

@@ -4,11 +4,20 @@ import { join } from "node:path";
 import { type Home, redisPassword, writePrivate } from "./home.ts";
 import { durableRedis, type RedisCommand } from "./obtain/index.ts";
 
+/** Events of plain keys, by key: what Dapr's configuration component hears of changes by. It sets that itself, but not again. */
+const told = "Kg$xe";
+
 /** Writes the configuration: every command is on disk before it is answered, and nothing is ever thrown away. */
 export function writeRedisConfig(home: Home): string {
   const path = join(home.redis, "redis.conf");
   // A title of its own would overwrite the mark by which the next start knows what a killed one has left.
-  const more = ["databases 1", "loglevel warning", "set-proc-title no", ""].join("\n");
+  const more = [
+    "databases 1",
+    "loglevel warning",
+    "set-proc-title no",
+    `notify-keyspace-events ${told}`,
+    "",
+  ].join("\n");
   writePrivate(path, durableRedis(redisPassword(home)) + more);
   return path;
 }

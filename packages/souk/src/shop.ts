@@ -13,6 +13,7 @@ import { existsSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { finishRestore } from "./backup/place.ts";
 import { admit, dropOldCertificates, sentryTokenFile, trustAnchors } from "./certificates.ts";
+import { configurationStore, declaredFlags } from "./configuration.ts";
 import { baseEnvironment } from "./environment.ts";
 import { forget, type Home, homeOf, prepare, redisPassword, secretsFile, secretsOf } from "./home.ts";
 import { type Lock, lock } from "./lock.ts";
@@ -579,6 +580,12 @@ class Runner implements Shop {
         );
       }),
     ]);
+    const store = configurationStore({ port: redis.port, password });
+    await store
+      .make(declaredFlags(this.project).map(({ key }) => key))
+      // It is the logs that would be longer.
+      .catch(() => undefined)
+      .finally(store.close);
   }
 
   /** What stops is not started any more. */

@@ -24,6 +24,8 @@ export interface TestOptions {
   fieldKeys?: () => string;
   /** The keyring of what the service shares with others; one of its own, where nothing is said. */
   sharedKeys?: string;
+  /** What is set in the configuration store when it starts, as texts by key. */
+  flags?: Record<string, string>;
   /** Answers calls to other services, and to stores; what it has no answer for is looked for in a store in memory. */
   others?: (request: Request) => Response | undefined | Promise<Response | undefined>;
 }
@@ -60,6 +62,8 @@ export interface TestService<S> {
    * @throws {Error} when the handler threw, or there is no such schedule
    */
   tick(name: string, at?: number): Promise<void>;
+  /** Sets a flag, or unsets it; resolves when the service has read it. */
+  set(key: string, value: string | undefined): Promise<void>;
   /** Everything published so far, in order, once the outbox is empty. */
   published(): Promise<CloudEvent[]>;
   /** Makes the broker refuse (true) or take (false) what is published. */
@@ -72,7 +76,8 @@ export async function testService<S>(definition: Service<S>, options: TestOption
   const folder = mkdtempSync(join(tmpdir(), `${definition.name}-`));
   const events: CloudEvent[] = [];
   let down = false;
-  const kept = stateOf(definition.name);
+  const kept = storesOf(definition.name);
+  for (const [key, value] of Object.entries(options.flags ?? {})) kept.set(key, value);
   const ownKeys = JSON.stringify({ current: "k1", keys: { k1: randomBytes(32).toString("base64url") } });
 
   const sidecar = dapr({
@@ -96,13 +101,14 @@ export async function testService<S>(definition: Service<S>, options: TestOption
       if (definition.shares?.includes(keyring))
         return Response.json({ [keyring]: options.sharedKeys ?? ownKeys });
       if (pathname.startsWith("/v1.0/healthz")) return new Response(null, { status: 204 });
+      if (pathname.startsWith("/v1.0/configuration/")) return kept.ask(request);
       const answered = await options.others?.(request);
       const other = /^\/v1\.0\/invoke\/([^/]+)/.exec(pathname)?.[1];
       // As a service answers: with its name.
       if (answered && other && !answered.headers.has("x-answered-by"))
         answered.headers.set("x-answered-by", other);
       if (answered) return answered;
-      if (pathname.startsWith("/v1.0/state/")) return kept(request);
+      if (pathname.startsWith("/v1.0/state/")) return kept.ask(request);
       return Response.json({ errorCode: "ERR_DIRECT_INVOKE", message: "nobody there" }, { status: 500 });
     },
   });
@@ -123,6 +129,7 @@ export async function testService<S>(definition: Service<S>, options: TestOption
     verify: callerOf,
     folder: options.folder,
   });
+  await running.flags?.look();
 
   const requestOf = (
     path: string,
@@ -180,6 +187,10 @@ export async function testService<S>(definition: Service<S>, options: TestOption
         ({ status }) => status,
       );
     },
+    async set(key, value) {
+      kept.set(key, value ?? "");
+      await running.flags?.look();
+    },
     async tick(name, at = running.kit.now()) {
       const response = await running.fetch(
         new Request(`http://${definition.name}.test${cronRoute(name)}`, {
@@ -215,14 +226,18 @@ async function ranOut(db: Db, name: string): Promise<void> {
   }
 }
 
-/** The state store of one app, in memory. */
-function stateOf(app: string): (request: Request) => Promise<Response> {
+/** The state store and the configuration of one app, in memory. */
+function storesOf(app: string) {
   const fake = fakeSidecar();
   const ask = fake.fetch(app);
-  return async ({ url, method, headers, body }) => {
-    const asked = new Headers(headers);
-    asked.set("dapr-api-token", fake.apiToken(app));
-    return ask(url, { method, headers: asked, body });
+  return {
+    async ask({ url, method, headers, body }: Request): Promise<Response> {
+      const asked = new Headers(headers);
+      asked.set("dapr-api-token", fake.apiToken(app));
+      return ask(url, { method, headers: asked, body });
+    },
+    /** The service is not told by it. */
+    set: (key: string, value: string) => fake.set("configuration", key, value),
   };
 }
 

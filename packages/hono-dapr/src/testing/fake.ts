@@ -73,6 +73,8 @@ export interface FakeSidecar {
   allow(calls: Calls): { restore(): void };
   /** Sets a value of a configuration store and tells those who watch it. */
   configure(store: string, key: string, value: string): Promise<void>;
+  /** Sets a value of a configuration store behind the back of those who watch it. `""` unsets it. */
+  set(store: string, key: string, value: string): void;
   /** Sets off an input binding of an app; gives the app's answer. */
   trigger(appId: string, binding: string, data?: unknown): Promise<Response>;
 }
@@ -191,6 +193,12 @@ export function fakeSidecar(options: FakeOptions = {}): FakeSidecar {
     }
   }
 
+  function set(store: string, key: string, value: string): void {
+    const known = settings[store];
+    if (!known) throw new Error(`There is no configuration store ${store}`);
+    known[key] = value;
+  }
+
   return {
     sidecar,
     fetch: fetchOf,
@@ -213,10 +221,9 @@ export function fakeSidecar(options: FakeOptions = {}): FakeSidecar {
     fault: rules.fault,
     deny: rules.deny,
     allow: rules.allow,
+    set,
     async configure(store, key, value) {
-      const known = settings[store];
-      if (!known) throw new Error(`There is no configuration store ${store}`);
-      known[key] = value;
+      set(store, key, value);
       for (const [id, { appId, store: watched, keys }] of watches) {
         if (watched !== store || (keys.length > 0 && !keys.includes(key))) continue;
         const body = JSON.stringify({ id, items: { [key]: { value } } });

@@ -127,7 +127,10 @@ export function configurationApi(
       watches.set(id, { appId, store, keys });
       return c.json({ id });
     }
-    const found = Object.entries(known).filter(([key]) => keys.length === 0 || keys.includes(key));
+    const found = Object.entries(known).filter(
+      // Redis' component takes an empty value for none.
+      ([key, value]) => value !== "" && (keys.length === 0 || keys.includes(key)),
+    );
     if (found.length === 0) return c.body(null, 204);
     return c.json(Object.fromEntries(found.map(([key, value]) => [key, { value }])));
   });
