@@ -112,7 +112,7 @@ export const OfferList = v.object({
  */
 export const CarrierMessage = v.object({
   type: v.string(),
-  data: v.optional(v.object({ tracking: v.optional(v.string()), detail: v.optional(v.string()) })),
+  data: v.optional(v.object({ tracking: v.optional(line(100)), detail: v.optional(v.string()) })),
 });
 
 export const Heard = v.object({ received: v.literal(true) });

@@ -439,6 +439,17 @@ describe("a carrier's webhook", () => {
     ]);
   });
 
+  test("is kept as plain text, whatever is in it", async () => {
+    const id = await travelling();
+    const detail = `a\u0000b\ud800c\n${"😀".repeat(600)}`;
+    expect(await send({ type: "exception", data: { tracking: "AB1", detail } })).toBe(200);
+    const [report] = (await get(`/shipments/${id}`)).body.reports;
+    expect(report.detail).toBe(`a b\ufffdc ${"😀".repeat(494)}`);
+    expect(await send({ type: "exception", data: { tracking: "AB\u0000", detail } })).toBe(
+      "400 invalid-body",
+    );
+  });
+
   test("that is ahead of orders counts when orders has answered", async () => {
     const id = await confirmed();
     await ask("POST", `/shipments/${id}/dispatch`, { carrier: "royal-mail", tracking: "AB1" });

@@ -7,12 +7,12 @@ import {
   etag,
   idempotent,
   isPlace,
+  type Kit,
   notFound,
   open,
   owned,
   Problem,
   page,
-  parsed,
   problems,
   query,
   type Rejection,
@@ -25,8 +25,7 @@ import {
 import type { Change } from "drizzle-outbox";
 import type { Context } from "hono";
 import * as v from "valibot";
-import { secretsOf } from "./carriers/secrets.ts";
-import { BadSignature, idOf } from "./carriers/signature.ts";
+import { readMessage } from "./carriers/message.ts";
 import {
   CarrierMessage,
   Dispatch,
@@ -42,8 +41,15 @@ import {
 } from "./contracts.ts";
 import { isOfferPlace, placeOf, view } from "./queries.ts";
 import { type Entry, offers, put, remove } from "./rate.ts";
-import type { Consignment } from "./shipment.ts";
-import { deliver, dispatch, hear, type ShipmentEvent, shipmentOf, type Told } from "./shipment.ts";
+import {
+  type Consignment,
+  deliver,
+  dispatch,
+  hear,
+  type ShipmentEvent,
+  shipmentOf,
+  type Told,
+} from "./shipment.ts";
 import type { Found, Store } from "./store.ts";
 
 type C = Context<Env<Store>>;
@@ -184,16 +190,15 @@ export const routes = router<Store>()
     async (c) => {
       const { kit } = c.var;
       const carrier = c.req.param("carrier");
-      const secrets = (await secretsOf(kit, carrier)) ?? [];
-      if (secrets.length === 0) throw notFound("A carrier with this name");
-      const raw = await c.req.text();
-      const id = `${carrier} ${signed(() => idOf(raw, (name) => c.req.header(name), secrets, kit.now()))}`;
-      const { type, data } = parsed(CarrierMessage, json(raw), "The message cannot be read");
-      return transact(c, async () => ({
-        status: 200,
-        body: { received: true },
-        change: (await kit.store.hasHeard(id)) ? {} : await told(c, id, carrier, type, data ?? {}),
-      }));
+      const text = await c.req.text();
+      const { id, news } = await readMessage(kit, carrier, { text, header: (name) => c.req.header(name) });
+      return transact(c, async () => {
+        const answer = { status: 200 as const, body: { received: true } };
+        if (await kit.store.hasHeard(id)) return answer;
+        const heard: Change = { writes: kit.store.heard(id, kit.now()) };
+        const changes = news ? await told(kit, { carrier, ...news }) : [];
+        return { ...answer, change: together([heard, ...changes]) };
+      });
     },
   );
 
@@ -251,60 +256,24 @@ function set(entry: Entry | undefined): Extract<Entry, { status: "set" }> {
   return entry;
 }
 
-function signed(check: () => string): string {
-  try {
-    return check();
-  } catch (error) {
-    if (!(error instanceof BadSignature)) throw error;
-    throw new Problem(400, {
-      code: "invalid-signature",
-      detail: "The signature does not hold, or is too old",
-    });
-  }
-}
-
-function json(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new Problem(400, { code: "invalid-body", detail: "The message is not JSON" });
-  }
-}
-
-/** Characters that are kept of what a carrier says in its own words. */
-const longest = 500;
-
-const kinds: Record<string, Told> = {
-  delivered: "delivered",
-  "in-transit": "in-transit",
-  exception: "exception",
-};
-
-/** What a carrier's message changes. One about a parcel that is not known is refused: it may be ahead of its dispatch. */
+/** What news of a parcel change. Of one that is not known they are refused: they may be ahead of its dispatch. */
 async function told(
-  c: C,
-  message: string,
-  carrier: string,
-  type: string,
-  { tracking, detail }: { tracking?: string | undefined; detail?: string | undefined },
-): Promise<Change> {
-  const { store, now } = c.var.kit;
-  const at = now();
-  const writes = store.heard(message, at);
-  const kind = Object.hasOwn(kinds, type) ? kinds[type] : undefined;
-  if (kind === undefined || tracking === undefined) return { writes };
+  { store, now }: Kit<Store>,
+  { carrier, tracking, ...news }: { carrier: string; tracking: string; told: Told; detail?: string },
+): Promise<Change[]> {
   const travelling = Map.groupBy(await store.travelling(carrier, tracking), ({ orderId }) => orderId);
   if (travelling.size === 0 && !(await store.hasArrived(carrier, tracking)))
     throw notFound("A parcel with this tracking number");
-  const heard = { told: kind, at, ...(detail === undefined ? {} : { detail: detail.slice(0, longest) }) };
-  const changes: Change[] = [{ writes }];
-  for (const [orderId, shipments] of travelling) {
+  const at = now();
+  const changes = Array.from(travelling, async ([orderId, shipments]) => {
     const before = await store.load(orderId);
     const ids = shipments.map(({ id }) => id);
-    if (before) changes.push(store.change(before, hear(before, { ids, ...heard })).change);
-  }
-  return {
-    writes: changes.flatMap((one) => one.writes ?? []),
-    events: changes.flatMap((one) => one.events ?? []),
-  };
+    return before ? store.change(before, hear(before, { ids, ...news, at })).change : {};
+  });
+  return Promise.all(changes);
 }
+
+const together = (changes: Change[]): Change => ({
+  writes: changes.flatMap(({ writes = [] }) => writes),
+  events: changes.flatMap(({ events = [] }) => events),
+});

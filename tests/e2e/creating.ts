@@ -26,12 +26,12 @@ export function creating(
   receiver: () => Bun.Server<undefined>,
 ): Record<string, () => Promise<Case>> {
   /** Says something as orders does. @returns the event's id */
-  async function publish(type: string, data: object): Promise<string> {
+  async function publish(type: string, data: object, topic = "orders"): Promise<string> {
     const id = crypto.randomUUID();
     const { daprHttpPort } = shop().shop.run.services.orders ?? { daprHttpPort: 0 };
     const file = join(shop().shop.home.secrets, "orders.json");
     const secrets = JSON.parse(readFileSync(file, "utf8")) as Record<string, string>;
-    await fetch(`http://127.0.0.1:${daprHttpPort}/v1.0/publish/pubsub/orders`, {
+    await fetch(`http://127.0.0.1:${daprHttpPort}/v1.0/publish/pubsub/${topic}`, {
       method: "POST",
       headers: {
         "content-type": "application/cloudevents+json",
@@ -52,10 +52,9 @@ export function creating(
   /** Has a confirmed order whose shipment waits. @returns the shipment's id */
   async function shipment(): Promise<string> {
     const id = crypto.randomUUID();
-    await publish("order.confirmed", {
-      orderId: id,
-      shipment: { id, lines: [{ sku: "A", quantity: 1 }], weight: 100 },
-    });
+    const lines = [{ sku: "A", quantity: 1 }];
+    const order = { orderId: id, shipment: { id, lines, weight: 100 } };
+    await publish("order.confirmed", order, "orders-confirmed");
     await eventually("it waits", () => shipmentSteps(id).then(Boolean, () => false), 30_000);
     return id;
   }
@@ -230,7 +229,7 @@ export function creating(
       };
     },
     async "/webhooks/{id}/deliveries/{deliveryId}/redeliver"() {
-      const path = `/api/webhooks/${await webhook("order.placed")}/deliveries`;
+      const path = `/api/webhooks/${await webhook("order.confirmed")}/deliveries`;
       const sku = await shop().product();
       await shop().place([{ sku, quantity: 1 }]);
       const first = async () =>
