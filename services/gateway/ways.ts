@@ -118,6 +118,8 @@ export const ways: Way[] = [
   { path: "/api/orders/:id", service: "orders", methods: ["GET"] },
   { path: "/api/orders/:id/events", service: "orders", methods: ["GET"], follows: true },
   { path: "/api/orders/:id/cancel", service: "orders", methods: ["POST"] },
+  { path: "/api/orders/:id/returns", service: "orders", methods: ["POST"] },
+  { path: "/api/orders/:id/returns/:returnId/receive", service: "orders", methods: ["POST"] },
 
   { path: "/api/payments/ledger", service: "payments", methods: ["GET"] },
   { path: "/api/payments/:orderId", service: "payments", methods: ["GET"] },

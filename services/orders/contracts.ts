@@ -1,4 +1,4 @@
-import { formerly, line } from "chassis";
+import { formerly, line, lines } from "chassis";
 import { event } from "hono-dapr";
 import * as v from "valibot";
 
@@ -22,7 +22,16 @@ export const Sku = v.pipe(
 const Country = v.pipe(v.string(), v.regex(/^[A-Z]{2}$/, "an ISO 3166-1 alpha-2 code such as GB"));
 const Kind = v.picklist(["physical", "service"]);
 const Reason = v.picklist(["out-of-stock", "payment-declined", "timed-out", "authorisation-expired"]);
-const Status = v.picklist(["placed", "reserved", "confirmed", "rejected", "cancelled"]);
+const Status = v.picklist([
+  "placed",
+  "reserved",
+  "confirmed",
+  "shipped",
+  "delivered",
+  "rejected",
+  "cancelled",
+  "returned",
+]);
 const orderId = v.string();
 
 // ── HTTP ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -58,6 +67,33 @@ export const NewOrder = v.strictObject({
 
 export type NewOrder = v.InferOutput<typeof NewOrder>;
 
+const Wanted = {
+  sku: Sku,
+  quantity: v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(100_000)),
+};
+const some = <T extends v.GenericSchema>(one: T) => v.pipe(v.array(one), v.minLength(1), v.maxLength(1_000));
+
+/** Without lines: all that can be cancelled. */
+export const NewCancellation = v.strictObject({
+  lines: v.optional(some(v.strictObject(Wanted))),
+  reason: v.optional(lines(500)),
+});
+export const NewReturn = v.strictObject({
+  lines: some(v.strictObject({ ...Wanted, unitPrice: v.optional(Money) })),
+  reason: lines(500),
+  /** The goods are not put back into stock; for staff, who have them at hand. */
+  writeOff: v.optional(v.boolean()),
+});
+/** Without lines: all that was to be returned is here, and goes back into stock. What is missing is not returned. */
+export const NewReceipt = v.strictObject({
+  lines: v.optional(
+    v.pipe(
+      v.array(v.strictObject({ ...Wanted, condition: v.picklist(["restock", "write-off"]) })),
+      v.maxLength(2_000),
+    ),
+  ),
+});
+
 export const OrderQuery = v.strictObject({
   limit: v.optional(v.string()),
   cursor: v.optional(v.string()),
@@ -65,6 +101,8 @@ export const OrderQuery = v.strictObject({
   status: v.optional(Status),
   reference: v.optional(line(100)),
 });
+
+const Ordered = v.array(v.object({ sku: v.string(), quantity: v.number() }));
 
 export const OrderView = v.object({
   id: v.string(),
@@ -82,11 +120,45 @@ export const OrderView = v.object({
     postcode: v.optional(v.string()),
     country: v.string(),
   }),
+  /** Units of a line that have left, are cancelled and came back; a service has left when it is paid. */
   lines: v.array(
-    v.object({ sku: v.string(), name: v.string(), quantity: v.number(), unitPrice: Money, total: Money }),
+    v.object({
+      sku: v.string(),
+      name: v.string(),
+      quantity: v.number(),
+      unitPrice: Money,
+      total: Money,
+      shipped: v.optional(v.number()),
+      cancelled: v.optional(v.number()),
+      returned: v.optional(v.number()),
+    }),
   ),
   total: Money,
   history: v.array(v.object({ at: v.string(), status: Status, reason: v.optional(Reason) })),
+  shipments: v.optional(
+    v.array(
+      v.object({
+        id: v.string(),
+        status: v.picklist(["pending", "dispatching", "dispatched", "delivered"]),
+        lines: Ordered,
+        carrier: v.optional(v.string()),
+        tracking: v.optional(v.string()),
+      }),
+    ),
+  ),
+  returns: v.optional(
+    v.array(
+      v.object({
+        id: v.string(),
+        status: v.picklist(["requested", "received", "refunded"]),
+        reason: v.string(),
+        lines: Ordered,
+        amount: Money,
+      }),
+    ),
+  ),
+  /** What was said when something was cancelled. */
+  notes: v.optional(v.array(v.object({ at: v.string(), note: v.string() }))),
   orderKey: v.optional(v.string()),
 });
 export type OrderView = v.InferOutput<typeof OrderView>;
@@ -201,6 +273,7 @@ const RefusalReason = v.picklist([
   "dispatch-in-progress",
   "authorisation-expired",
   "payment-declined",
+  "partial-capture-unavailable",
 ]);
 /** A shipment may not go; `open` is what is still to be sent. */
 export const OrderShipmentRefused = event(
@@ -358,13 +431,39 @@ export const StockReleased = formerly(
   "inventory",
   event("inventory-reservations", "stock.released", ofOrder),
 );
+export const StockRestocked = event(
+  "inventory",
+  "stock.restocked",
+  v.object({ orderId, returnId: v.string() }),
+);
+
+const ofShipment = { orderId, shipmentId: v.string() };
+export const ShipmentDispatching = event(
+  "shipping",
+  "shipment.dispatching",
+  v.object({
+    ...ofShipment,
+    lines: v.array(
+      v.object({ sku: v.string(), quantity: v.pipe(v.number(), v.safeInteger(), v.minValue(1)) }),
+    ),
+    carrier: v.optional(v.string()),
+    tracking: v.optional(v.string()),
+  }),
+);
+export const ShipmentDelivered = event("shipping", "shipment.delivered", v.object(ofShipment));
 
 export const PaymentDeclined = event(
   "payments",
   "payment.declined",
   v.object({ orderId, reason: v.picklist(["payment-declined", "timed-out"]) }),
 );
-export const PaymentCaptured = event("payments", "payment.captured", ofOrder);
-const givenBack = v.object({ orderId, held: Money });
+/** `key`: the shipment that it was captured for; without it what was captured at once. */
+export const PaymentCaptured = event(
+  "payments",
+  "payment.captured",
+  v.object({ orderId, amount: v.optional(Money), key: v.optional(v.string()) }),
+);
+/** `key`: what was to be given back, as it was asked for. */
+const givenBack = v.object({ orderId, held: Money, key: v.optional(v.string()) });
 export const PaymentVoided = event("payments", "payment.voided", givenBack);
 export const PaymentRefunded = event("payments", "payment.refunded", givenBack);

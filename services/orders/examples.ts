@@ -23,13 +23,33 @@ const accepted = {
       unitPrice: { amount: 890, currency: "GBP" },
       total: { amount: 1780, currency: "GBP" },
     },
+    {
+      sku: "GIFT-WRAP",
+      name: "Gift wrapping",
+      quantity: 1,
+      unitPrice: { amount: 350, currency: "GBP" },
+      total: { amount: 350, currency: "GBP" },
+    },
   ],
-  total: { amount: 1780, currency: "GBP" },
+  total: { amount: 2130, currency: "GBP" },
   history: [{ at: "2026-01-05T09:30:00.000Z", status: "placed" }],
 };
+const [tea, wrapping] = accepted.lines;
 const confirmed = {
   ...accepted,
   status: "confirmed",
+  lines: [
+    { ...tea, shipped: 0, cancelled: 0, returned: 0 },
+    { ...wrapping, shipped: 1, cancelled: 0, returned: 0 },
+  ],
+  shipments: [
+    {
+      id: "Jr0mcQ0bqkqG9D3m2V1X5A-1",
+      status: "pending",
+      lines: [{ sku: "TEA-ASSAM", quantity: 2 }],
+    },
+  ],
+  returns: [],
   history: [
     ...accepted.history,
     { at: "2026-01-05T09:30:00.009Z", status: "reserved" },
@@ -41,7 +61,10 @@ const confirmed = {
 export const examples: Examples = {
   "POST /orders": {
     body: {
-      lines: [{ sku: "TEA-ASSAM", quantity: 2 }],
+      lines: [
+        { sku: "TEA-ASSAM", quantity: 2 },
+        { sku: "GIFT-WRAP", quantity: 1 },
+      ],
       customer,
       shippingAddress,
       payment: { method: "test", token: "tok_ok" },
@@ -51,5 +74,9 @@ export const examples: Examples = {
   "GET /orders": { parameters: { limit: "3" }, answer: { items: [confirmed], nextCursor: null } },
   "GET /orders/{id}": { parameters: { id: placed }, answer: confirmed },
   "GET /orders/{id}/events": { parameters: { id: placed } },
-  "POST /orders/{id}/cancel": { parameters: { id: placed } },
+  "POST /orders/{id}/returns": {
+    parameters: { id: placed },
+    body: { lines: [{ sku: "GIFT-WRAP", quantity: 1 }], reason: "It was to be a surprise, and was seen" },
+  },
+  "POST /orders/{id}/cancel": { parameters: { id: placed }, body: { reason: "Ordered twice" } },
 };

@@ -1,4 +1,6 @@
 import type { Rejection } from "chassis";
+import { type Fulfilment, type FulfilmentEvent, fulfilled } from "./fulfilment.ts";
+import type { Counters } from "./units.ts";
 
 export interface Money {
   /** Integer minor units. */
@@ -7,19 +9,27 @@ export interface Money {
   currency: string;
 }
 
-export interface Line {
+export interface Line extends Counters {
   sku: string;
   name: string;
   quantity: number;
   unitPrice: Money;
   kind: "physical" | "service";
+  /** What the whole line is worth, in minor units; absent: quantity × unit price. */
+  total?: number;
+  /** Grams a piece; absent: nobody has said. */
+  weight?: number;
 }
 
 /** What a client reads. `aborting` is an inner state: it shows as the status before it. */
-export type PublicStatus = "placed" | "reserved" | "confirmed" | "rejected" | "cancelled";
+export type PublicStatus = Exclude<Order["status"], "aborting">;
 export type Reason = "out-of-stock" | "payment-declined" | "timed-out";
+/** Why an order, or a part of it, was cancelled, where nobody has asked for it. */
+export type CancelReason = "authorisation-expired";
+/** What an order comes to when what was sent of it comes along. */
+export type Progress = "shipped" | "delivered" | "returned";
 
-interface Facts {
+interface Facts extends Fulfilment {
   id: string;
   version: number;
   reference: string | null;
@@ -35,7 +45,10 @@ interface Facts {
   payment: { method: string; token?: string };
   lines: Line[];
   total: Money;
-  history: { at: number; status: PublicStatus; reason?: Reason }[];
+  /** What shipping is charged with, which is in the total. */
+  shipping?: Money;
+  shippingMethod?: string;
+  history: { at: number; status: PublicStatus; reason?: Reason | CancelReason }[];
 }
 
 /** What other services still hold for an order that is being undone. */
@@ -44,21 +57,27 @@ export interface Held {
   money: boolean;
 }
 
-export type Ending = { outcome: "rejected"; reason: Reason } | { outcome: "cancelled" };
+export type Ending =
+  | { outcome: "rejected"; reason: Reason }
+  | { outcome: "cancelled"; reason?: CancelReason };
 
 export type Order =
-  | (Facts & { status: "placed" | "reserved" | "confirmed" | "cancelled" })
+  | (Facts & { status: "placed" | "reserved" | "confirmed" | Progress })
+  | (Facts & { status: "cancelled"; reason?: CancelReason })
   | (Facts & { status: "rejected"; reason: Reason })
   | (Facts & { status: "aborting"; held: Held; ending: Ending });
 
 export type OrderEvent =
   | { type: "placed"; at: number; order: Omit<Facts, "version" | "history"> }
   | { type: "reserved"; at: number }
-  | { type: "confirmed"; at: number }
+  | { type: "confirmed"; at: number; paid?: number }
   | { type: "aborting"; at: number; held: Held; ending: Ending }
   | { type: "given-back"; at: number; what: keyof Held }
   | { type: "rejected"; at: number; reason: Reason }
-  | { type: "cancelled"; at: number };
+  | { type: "cancelled"; at: number; reason?: CancelReason }
+  | { type: "reached"; at: number; status: Progress }
+  | { type: "noted"; at: number; personal: string }
+  | FulfilmentEvent;
 
 /** A line as asked for; `product` is absent when there is none. */
 export interface AskedLine {
@@ -115,25 +134,6 @@ export function place({ lines: asked, at, ...facts }: Place): OrderEvent[] | Rej
   return [{ type: "placed", at, order: { ...facts, lines, total: { amount, currency } } }];
 }
 
-/** Takes an order back. Asking twice is asking once. */
-export function cancel(order: Order, at: number): OrderEvent[] | Rejection {
-  switch (order.status) {
-    case "placed":
-    case "reserved":
-    case "confirmed":
-      return [{ type: "aborting", at, held: holds(order), ending: { outcome: "cancelled" } }];
-    case "cancelled":
-      return [];
-    case "aborting":
-      if (order.ending.outcome === "cancelled") return [];
-      return { rejected: "not-cancellable", detail: `The order is being rejected: ${order.ending.reason}` };
-    case "rejected":
-      return { rejected: "not-cancellable", detail: `The order was rejected: ${order.reason}` };
-    default:
-      return order satisfies never;
-  }
-}
-
 /** What other services may hold for an order now: what an abort must wait for. */
 export function holds(order: Order): Held {
   return { stock: true, money: order.status !== "placed" && order.total.amount > 0 };
@@ -151,15 +151,25 @@ export function evolve(order: Order | undefined, event: OrderEvent): Order {
   if (order === undefined) throw new Error(`${event.type} before the order was placed`);
   const { method } = order.payment;
   const facts: Facts = { ...order, version: order.version + 1, payment: { method } };
-  const reached = (status: PublicStatus, reason?: Reason) => ({
+  const reached = (status: PublicStatus, reason?: Reason | CancelReason) => ({
     ...facts,
     history: [...order.history, reason ? { at: event.at, status, reason } : { at: event.at, status }],
   });
   switch (event.type) {
     case "reserved":
-    case "confirmed":
-    case "cancelled":
-      return { ...reached(event.type), status: event.type };
+      return { ...reached("reserved"), status: "reserved" };
+    case "confirmed": {
+      const { paid } = event;
+      return { ...reached("confirmed"), status: "confirmed", ...(paid === undefined ? {} : { paid }) };
+    }
+    case "cancelled": {
+      const { reason } = event;
+      return { ...reached("cancelled", reason), status: "cancelled", ...(reason ? { reason } : {}) };
+    }
+    case "reached":
+      return { ...reached(event.status), status: event.status };
+    case "noted":
+      return { ...order, ...facts, personal: event.personal };
     case "aborting":
       return { ...facts, status: "aborting", held: event.held, ending: event.ending };
     case "given-back":
@@ -168,6 +178,6 @@ export function evolve(order: Order | undefined, event: OrderEvent): Order {
     case "rejected":
       return { ...reached("rejected", event.reason), status: "rejected", reason: event.reason };
     default:
-      return event satisfies never;
+      return fulfilled({ ...order, ...facts }, event);
   }
 }

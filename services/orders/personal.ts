@@ -10,13 +10,30 @@ export interface Address {
   country: string;
 }
 
+/** What somebody wrote: about a return, or with a cancellation. */
+export interface Note {
+  at: number;
+  /** The id of the return; absent: about what was cancelled. */
+  about?: string;
+  text: string;
+}
+
 /** What an order holds of a person. */
 export interface Personal {
   customer: { email: string; name: string };
   shippingAddress: Address;
   /** What the customer reads: the Accept-Language of the request. */
   language?: string;
+  notes?: Note[];
 }
+
+const notesKept = 200;
+
+/** What is known of a person, with one more note; the oldest go when there are many. */
+export const withNote = (personal: Personal, note: Note): Personal => ({
+  ...personal,
+  notes: [...(personal.notes ?? []), note].slice(-notesKept),
+});
 
 /** An order as it is kept: with what is personal in one sealed text, or as versions before it, open. */
 export type Kept = Order | (Omit<Order, "personal" | "country"> & Personal);
@@ -60,8 +77,8 @@ export function personalKeeper(sealed: Sealed) {
     /** The order as it is in a row. */
     read(state: Kept): Order {
       if (!("customer" in state)) return state;
-      const { customer, shippingAddress, language, ...order } = state;
-      const personal = JSON.stringify({ customer, shippingAddress, language });
+      const { customer, shippingAddress, language, notes, ...order } = state;
+      const personal = JSON.stringify({ customer, shippingAddress, language, notes });
       // The token was kept for ever; it is needed until payments has been asked.
       const payment = order.status === "placed" ? order.payment : { method: order.payment.method };
       return { ...order, payment, personal, country: shippingAddress.country } as Order;

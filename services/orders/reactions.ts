@@ -11,9 +11,12 @@ import {
   ProductCreated,
   ProductDeleted,
   ProductUpdated,
+  ShipmentDelivered,
+  ShipmentDispatching,
   StockRefused,
   StockReleased,
   StockReserved,
+  StockRestocked,
   UserErased,
 } from "./contracts.ts";
 import { closeCartJob, deadlineJob, eraseJob, type Store } from "./store.ts";
@@ -21,16 +24,28 @@ import { closeCartJob, deadlineJob, eraseJob, type Store } from "./store.ts";
 type Got = Received<Store>;
 
 export const reactions = [
-  react(StockReserved, (e, got: Got) => on(e.orderId, "stock-reserved", got)),
-  react(StockRefused, (e, got: Got) => on(e.orderId, "stock-refused", got)),
-  react(StockReleased, (e, got: Got) => on(e.orderId, "stock-released", got)),
+  react(StockReserved, (e, got: Got) => on(e.orderId, { type: "stock-reserved" }, got)),
+  react(StockRefused, (e, got: Got) => on(e.orderId, { type: "stock-refused" }, got)),
+  react(StockReleased, (e, got: Got) => on(e.orderId, { type: "stock-released" }, got)),
+  react(StockRestocked, ({ orderId, returnId }, got: Got) =>
+    on(orderId, { type: "restocked", returnId }, got),
+  ),
+
+  react(ShipmentDispatching, ({ orderId, shipmentId: id, ...e }, got: Got) =>
+    on(orderId, { type: "shipment-dispatching", shipment: { id, ...e } }, got),
+  ),
+  react(ShipmentDelivered, ({ orderId, shipmentId }, got: Got) =>
+    on(orderId, { type: "shipment-delivered", shipmentId }, got),
+  ),
 
   react(PaymentDeclined, (e, got: Got) =>
-    on(e.orderId, e.reason === "timed-out" ? "payment-timed-out" : "payment-declined", got),
+    on(e.orderId, { type: e.reason === "timed-out" ? "payment-timed-out" : "payment-declined" }, got),
   ),
-  react(PaymentCaptured, (e, got: Got) => on(e.orderId, "payment-captured", got)),
-  react(PaymentVoided, (e, got: Got) => whenNothingIsHeld(e, got)),
-  react(PaymentRefunded, (e, got: Got) => whenNothingIsHeld(e, got)),
+  react(PaymentCaptured, ({ orderId, key, amount }, got: Got) =>
+    on(orderId, { type: "payment-captured", key, amount: amount?.amount }, got),
+  ),
+  react(PaymentVoided, (e, got: Got) => givenBack(e, got)),
+  react(PaymentRefunded, (e, got: Got) => givenBack(e, got)),
 
   react(UserErased, ({ userId }, { now, forgetAnswers }: Got) => ({
     writes: [forgetAnswers(userId)],
@@ -53,10 +68,8 @@ export async function on(
   return store.change(order, advance(order, heard, now())).change;
 }
 
-/** A partial refund leaves money held: then nothing is given back yet as far as an abort goes. */
-function whenNothingIsHeld(e: { orderId: string; held: { amount: number } }, got: Got) {
-  return e.held.amount === 0 ? on(e.orderId, "money-given-back", got) : undefined;
-}
+const givenBack = (e: { orderId: string; held: { amount: number }; key?: string }, got: Got) =>
+  on(e.orderId, { type: "money-given-back", key: e.key, held: e.held.amount }, got);
 
 /** Orders a time; a customer may have many. */
 const erasedAtOnce = 100;
@@ -73,7 +86,7 @@ async function erase({ kind, key, data }: Due, { store, now, forgetAnswers }: Ki
 }
 
 export const jobs: Record<string, JobHandler<Store>> = {
-  [deadlineJob]: (job, kit) => on(job.key, "deadline", kit),
+  [deadlineJob]: (job, kit) => on(job.key, { type: "deadline" }, kit),
   [eraseJob]: erase,
   [closeCartJob]: ({ key, data }, kit) => closeCart(kit, key, v.parse(v.string(), data)),
 };

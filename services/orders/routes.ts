@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import {
   accepted,
   body,
@@ -16,7 +16,6 @@ import {
   page,
   problems,
   query,
-  type Reach,
   readWindow,
   router,
   says,
@@ -26,7 +25,8 @@ import { unacceptable } from "./acceptable.ts";
 import { basket, ordered } from "./carts.ts";
 import { Contact, NewOrder, OrderList, OrderQuery, OrderStep, OrderView } from "./contracts.ts";
 import { ensureOpen, PaymentsOff } from "./flags.ts";
-import { cancel, type Order, place } from "./order.ts";
+import { digest, digested, found, fulfilmentRoutes } from "./fulfilment-routes.ts";
+import { place } from "./order.ts";
 import { taken } from "./payment-methods.ts";
 import { sealedToken } from "./payment-token.ts";
 import { contactOf, progress, view } from "./queries.ts";
@@ -132,25 +132,6 @@ export const routes = router<Store>()
       return follow(c, { id, versions: store.versions, read });
     },
   )
-  .post(
-    "/orders/:id/cancel",
-    says("Cancel an order before it ships", { 202: OrderView, ...problems(400, 404, 409) }),
-    owned({ all: ["orders:manage"], own: ["orders:write"], key: "Order-Key" }),
-    idempotent({ guest: (c) => c.req.header("order-key") ?? "" }),
-    async (c) => {
-      const { store, now } = c.var.kit;
-      return transact(c, async () => {
-        const order = found(await store.reachable(c.req.param("id"), digested(c.var.reach)));
-        const cancelled = store.change(order, accepted(cancel(order, now())));
-        return {
-          change: cancelled.change,
-          status: 202,
-          body: view(cancelled.order, store.personal.open(order)),
-          headers: { location: `/api/orders/${order.id}`, etag: etag(cancelled.order.version) },
-        };
-      });
-    },
-  )
   .get(
     "/contacts/:orderId",
     says("Whom to write to about an order", { 200: Contact, ...problems(404) }),
@@ -162,16 +143,5 @@ export const routes = router<Store>()
       if (contact === undefined) throw notFound("Somebody to write to about this order");
       return cacheable(c, contact, "private, no-cache", etag(order.version));
     },
-  );
-
-function found(order: Order | undefined): Order {
-  // Whether it exists is nobody else's business: one text for all.
-  if (order === undefined) throw notFound("An order of yours with this id");
-  return order;
-}
-
-const digest = (key: string): string => createHash("sha256").update(key).digest("base64url");
-
-/** The reach as the store knows it: of keys it has the digests only. */
-const digested = (reach: Reach): Reach =>
-  reach === "all" || reach.key === undefined ? reach : { ...reach, key: digest(reach.key) };
+  )
+  .route("/", fulfilmentRoutes);

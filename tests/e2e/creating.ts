@@ -84,6 +84,18 @@ export function creating(
     return (await (await fetch(`${mail.url}/api/mails`)).json()) as Summary[];
   }
 
+  /** An order of three visits, which are delivered when they are paid. @returns its id */
+  async function serviceOrder(): Promise<string> {
+    const sku = await shop().product({ sku: "VISIT", kind: "service" });
+    return (await shop().settled(await shop().place([{ sku, quantity: 3 }]))).id;
+  }
+
+  /** How many of an order's first line have come back. */
+  async function returned(id: string): Promise<number> {
+    const { body } = await shop().api.call<{ lines: { returned: number }[] }>(`/api/orders/${id}`);
+    return body.lines[0]?.returned ?? 0;
+  }
+
   async function stepsOf(id: string): Promise<string[]> {
     const { body } = await shop().api.call<{ history: { status: string }[] }>(
       `/api/dead-letters/inventory/${id}`,
@@ -122,6 +134,33 @@ export function creating(
           await eventually("it is cancelled", async () => (await steps()) > 0, 30_000);
           return steps();
         },
+      };
+    },
+    async "/orders/{id}/returns"() {
+      const id = await serviceOrder();
+      return {
+        service: "orders",
+        path: `/api/orders/${id}/returns`,
+        body: { lines: [{ sku: "VISIT", quantity: 1 }], reason: "nobody came" },
+        other: { lines: [{ sku: "VISIT", quantity: 2 }], reason: "nobody came" },
+        effects: () => returned(id),
+      };
+    },
+    async "/orders/{id}/returns/{returnId}/receive"() {
+      const id = await serviceOrder();
+      const { body } = await shop().api.call<{ returns: { id: string }[] }>(`/api/orders/${id}/returns`, {
+        method: "POST",
+        body: { lines: [{ sku: "VISIT", quantity: 1 }], reason: "nobody came" },
+        // Not with what staff may: then it would be received at once.
+        headers: { authorization: `Bearer ${await shop().token("orders:write")}` },
+        guest: true,
+      });
+      return {
+        service: "orders",
+        path: `/api/orders/${id}/returns/${body.returns[0]?.id}/receive`,
+        body: {},
+        other: { lines: [] },
+        effects: () => returned(id),
       };
     },
     async "/products"() {

@@ -8,6 +8,7 @@ import { covers } from "../../services/gateway/openapi-merge.ts";
  * have counted a success of each.
  */
 export const served: Record<string, string[]> = {
+  "tests/e2e/cancel-and-return.test.ts": ["POST /api/orders/{id}/returns/{returnId}/receive"],
   "tests/e2e/dead-letters.test.ts": [
     "GET /api/dead-letters/{service}/{id}",
     "POST /api/dead-letters/{service}/{id}/discard",

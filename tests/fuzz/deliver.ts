@@ -53,7 +53,8 @@ export async function judgeDelivery(
   }
   for (const event of misfits) {
     const id = isObject(event) && typeof event.id === "string" ? event.id : "";
-    if (target.service === "gateway" || delivery.topic.endsWith("-dead") || !/^[\w-]+$/.test(id)) continue;
+    if (target.service === "gateway" || delivery.topic.endsWith("-dead") || !/^[\w-]{1,255}$/.test(id))
+      continue;
     const kept = await target.app.request(`/dead-letters/${id}`, { scopes: ["ops"] });
     const text = await kept.text();
     if (kept.status !== 200 || !/"reason":"[^"]/.test(text)) return say("no dead letter that says why", text);

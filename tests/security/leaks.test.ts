@@ -41,7 +41,9 @@ interface Seen {
 /** An answer without what differs from one request to the next: its trace, and the id that was asked for. */
 async function seen(response: Response, { params }: Thing): Promise<Seen> {
   let text = (await response.text()).replace(/"traceId":"[^"]*"/, "");
-  for (const id of Object.values(params)) text = text.replaceAll(id, "…");
+  // The longest first: one may begin with another.
+  const ids = Object.values(params).toSorted((a, b) => b.length - a.length);
+  for (const id of ids) text = text.replaceAll(id, "…");
   return { status: response.status, headers: Object.fromEntries(response.headers), text };
 }
 

@@ -115,6 +115,9 @@ interface Body {
 /** What each route is sent: what is written here, or whatever fits the schema of its contract. */
 const written: Record<string, (params: Record<string, string>, n: number) => object> = {
   "POST /orders": () => order,
+  "POST /orders/:id/cancel": () => ({}),
+  "POST /orders/:id/returns": () => ({ lines: [{ sku: "S-1", quantity: 1 }], reason: "too small" }),
+  "POST /orders/:id/returns/:returnId/receive": () => ({}),
   "PUT /products/:sku": () => product,
   "PATCH /products/:sku": () => ({ name: "Another name" }),
   "POST /products": (_, n) => ({ ...product, sku: `new-${n}` }),

@@ -86,13 +86,29 @@ const makers: Record<string, Maker> = {
   async orders(app) {
     const product = { sku: "S-1", name: "A thing", price, kind: "physical", version: 1 };
     await send(app, "catalog", "product.created", product);
+    // What is delivered as soon as it is paid can come back.
+    await send(app, "catalog", "product.created", { ...product, sku: "S-2", kind: "service" });
     return {
       id: plain,
-      async thing(_, owner) {
+      async thing({ path }, owner): Promise<Thing> {
+        const returned = path.includes(":returnId");
+        const lines = [{ sku: returned ? "S-2" : "S-1", quantity: 1 }];
         const as = owner === "guest" ? {} : { scopes: ["orders:write"], caller: plain(owner), user: true };
-        const placed = await must(app.request("/orders", { method: "POST", body: order, ...as }));
+        const placed = await must(
+          app.request("/orders", { method: "POST", body: { ...order, lines }, ...as }),
+        );
         const { id, orderKey } = (await placed.json()) as { id: string; orderKey?: string };
-        return { params: { id }, ...(orderKey === undefined ? {} : { key: orderKey }) };
+        const key = orderKey === undefined ? {} : { key: orderKey };
+        if (!returned) return { params: { id }, ...key };
+        await send(app, "inventory", "stock.reserved", { orderId: id });
+        await send(app, "payments", "payment.captured", { orderId: id, amount: price, held: price });
+        const body = { lines, reason: "too small" };
+        const headers: Record<string, string> = orderKey === undefined ? {} : { "order-key": orderKey };
+        const asked = await must(
+          app.request(`/orders/${id}/returns`, { method: "POST", body, headers, ...as }),
+        );
+        const { returns } = (await asked.json()) as { returns: { id: string }[] };
+        return { params: { id, returnId: returns[0]?.id ?? "" }, ...key };
       },
     };
   },
