@@ -25,38 +25,31 @@ export function creating(
   shop: () => TestShop,
   receiver: () => Bun.Server<undefined>,
 ): Record<string, () => Promise<Case>> {
-  /** Says something as orders does. @returns the event's id */
-  async function publish(type: string, data: object, topic = "orders"): Promise<string> {
+  /** Publishes what inventory cannot read, and waits until it is a dead letter there. */
+  async function deadLetter(): Promise<string> {
     const id = crypto.randomUUID();
     const { daprHttpPort } = shop().shop.run.services.orders ?? { daprHttpPort: 0 };
     const file = join(shop().shop.home.secrets, "orders.json");
     const secrets = JSON.parse(readFileSync(file, "utf8")) as Record<string, string>;
-    await fetch(`http://127.0.0.1:${daprHttpPort}/v1.0/publish/pubsub/${topic}`, {
+    await fetch(`http://127.0.0.1:${daprHttpPort}/v1.0/publish/pubsub/orders`, {
       method: "POST",
       headers: {
         "content-type": "application/cloudevents+json",
         "dapr-api-token": secrets["dapr-api-token"] ?? "",
       },
-      body: JSON.stringify({ specversion: "1.0", id, source: "orders", type, data }),
+      body: JSON.stringify({ specversion: "1.0", id, source: "orders", type: "order.placed", data: {} }),
     });
-    return id;
-  }
-
-  /** Publishes what inventory cannot read, and waits until it is a dead letter there. */
-  async function deadLetter(): Promise<string> {
-    const id = await publish("order.placed", {});
     await eventually("it is dead", async () => (await stepsOf(id).catch(() => [])).length > 0, 30_000);
     return id;
   }
 
   /** Has a confirmed order whose shipment waits. @returns the shipment's id */
   async function shipment(): Promise<string> {
-    const id = crypto.randomUUID();
-    const lines = [{ sku: "A", quantity: 1 }];
-    const order = { orderId: id, shipment: { id, lines, weight: 100 } };
-    await publish("order.confirmed", order, "orders-confirmed");
-    await eventually("it waits", () => shipmentSteps(id).then(Boolean, () => false), 30_000);
-    return id;
+    const sku = await shop().product({ onHand: 5 });
+    const { id } = await shop().settled(await shop().place([{ sku, quantity: 1 }]));
+    const waits = () => shipmentSteps(`${id}-1`).then(Boolean, () => false);
+    await eventually("it waits", waits, 30_000);
+    return `${id}-1`;
   }
 
   async function shipmentSteps(id: string): Promise<string[]> {
@@ -303,11 +296,6 @@ export function creating(
     async "/shipments/{id}/deliver"() {
       const id = await shipment();
       await shop().api.call(`/api/shipments/${id}/dispatch`, { method: "POST" });
-      await publish("order.shipped", {
-        orderId: id,
-        shipmentId: id,
-        lines: [{ sku: "A", quantity: 1 }],
-      });
       const dispatched = async () => (await shipmentSteps(id)).includes("dispatched");
       await eventually("it is on its way", dispatched, 30_000);
       return {

@@ -18,6 +18,7 @@ interface ShipmentSeen {
   orderId: string;
   status: string;
   lines: { sku: string; quantity: number }[];
+  tracking?: string;
   reports: { type: string; detail?: string }[];
 }
 
@@ -26,9 +27,41 @@ const secretOf = (app: string, name: string): string =>
     name
   ] ?? "";
 
+const see = async (id: string): Promise<ShipmentSeen> =>
+  (await it.api.call<ShipmentSeen>(`/api/shipments/${id}`)).body;
+const becomes = (id: string, status: string): Promise<void> =>
+  eventually(
+    `${id} is ${status}`,
+    async () => (await see(id).catch(() => undefined))?.status === status,
+    30_000,
+  );
+const post = async (path: string, body?: object): Promise<ShipmentSeen> =>
+  (await it.api.call<ShipmentSeen>(`/api/shipments/${path}`, { method: "POST", body })).body;
+const orderIs = (id: string, status: string): Promise<void> =>
+  eventually(
+    `${id} is ${status}`,
+    async () => (await it.api.call<{ status: string }>(`/api/orders/${id}`)).body.status === status,
+    30_000,
+  );
+
+/** Five of something are ordered and paid for. */
+async function ordered(
+  options: { guest?: boolean } = {},
+): Promise<{ sku: string; order: string; id: string }> {
+  const sku = await it.product({ price: gbp(300), onHand: 10 });
+  const { id: order } = await it.place([{ sku, quantity: 5 }], {}, options);
+  await orderIs(order, "confirmed");
+  const id = `${order}-1`;
+  await becomes(id, "pending");
+  return { sku, order, id };
+}
+
 describe("rates", () => {
   const path = "/api/shipping/rates/GB/standard";
-  const body = (amount: number) => ({ name: "Standard", prices: [{ upToGrams: 2_000, price: gbp(amount) }] });
+  const body = (amount: number) => ({
+    name: "Standard",
+    prices: [{ upToGrams: 2_000, price: gbp(amount) }],
+  });
   const offered = async (query = "?country=GB&weight=500") => {
     const { items } = (
       await it.api.call<{ items: { price: { amount: number } }[] }>(`/api/shipping/rates${query}`, {
@@ -61,118 +94,134 @@ describe("rates", () => {
   });
 });
 
-test("nobody but orders says what is to be sent", async () => {
-  const { daprHttpPort } = it.shop.run.services.catalog ?? { daprHttpPort: 0 };
-  const answer = await fetch(`http://127.0.0.1:${daprHttpPort}/v1.0/publish/pubsub/orders`, {
-    method: "POST",
-    headers: { "content-type": "application/json", "dapr-api-token": secretOf("catalog", "dapr-api-token") },
-    body: "{}",
-  });
-  expect(answer.status).toBe(403);
-});
-
-describe("a shipment", () => {
-  /** What orders says, by its own sidecar. */
-  async function orders(type: string, data: object): Promise<void> {
-    const { daprHttpPort } = it.shop.run.services.orders ?? { daprHttpPort: 0 };
-    const event = { specversion: "1.0", id: crypto.randomUUID(), source: "orders", type, data };
-    const topic = type === "order.confirmed" ? "orders-confirmed" : "orders";
-    const answer = await fetch(`http://127.0.0.1:${daprHttpPort}/v1.0/publish/pubsub/${topic}`, {
-      method: "POST",
-      headers: {
-        "content-type": "application/cloudevents+json",
-        "dapr-api-token": secretOf("orders", "dapr-api-token"),
-      },
-      body: JSON.stringify(event),
-    });
-    expect(answer.status).toBe(204);
-  }
-  const see = async (id: string) => (await it.api.call<ShipmentSeen>(`/api/shipments/${id}`)).body;
-  const becomes = (id: string, status: string) =>
-    eventually(`${id} is ${status}`, async () => {
-      const seen = await see(id).catch(() => undefined);
-      return seen?.status === status;
-    });
-  const post = (path: string, body?: object) =>
-    it.api.call<ShipmentSeen>(`/api/shipments/${path}`, { method: "POST", ...(body ? { body } : {}) });
-  const two = [{ sku: "A", quantity: 2 }];
-  const five = [{ sku: "A", quantity: 5 }];
-
-  async function confirmed(customerId?: string): Promise<{ orderId: string; id: string }> {
-    const orderId = crypto.randomUUID();
-    const id = `${orderId}-1`;
-    await orders("order.confirmed", {
-      orderId,
-      ...(customerId ? { customerId } : {}),
-      shipment: { id, lines: five, weight: 500 },
-    });
-    await becomes(id, "pending");
-    return { orderId, id };
-  }
-
-  test("goes in parts, when orders says so, and arrives", async () => {
-    const { orderId, id } = await confirmed();
-    expect((await post(`${id}/dispatch`, { lines: two })).body.status).toBe("dispatching");
-    expect(await it.refusal(`/api/shipments/${orderId}-2/dispatch`, { method: "POST" })).toEqual({
-      status: 409,
-      code: "dispatch-in-progress",
-    });
-    await orders("order.shipped", { orderId, shipmentId: id, lines: two });
+describe("a confirmed order", () => {
+  test("goes in parts, each when orders says so, and arrives", async () => {
+    const { sku, order, id } = await ordered();
+    expect((await see(id)).lines).toEqual([{ sku, quantity: 5 }]);
+    const two = [{ sku, quantity: 2 }];
+    expect(await post(`${id}/dispatch`, { lines: two })).toMatchObject({ status: "dispatching", lines: two });
     await becomes(id, "dispatched");
-    await post(`${orderId}-2/dispatch`);
-    await orders("order.shipment-refused", { orderId, shipmentId: `${orderId}-2`, reason: "not-open" });
-    await becomes(`${orderId}-2`, "pending");
-    expect((await post(`${id}/deliver`)).body.status).toBe("delivered");
-    const { items } = (await it.api.call<{ items: ShipmentSeen[] }>(`/api/shipments?order=${orderId}`)).body;
-    expect(items.map(({ id, status }) => [id, status])).toEqual([
-      [`${orderId}-2`, "pending"],
+    const rest = `${order}-2`;
+    expect(await see(rest)).toMatchObject({ status: "pending", lines: [{ sku, quantity: 3 }] });
+    expect((await post(`${id}/deliver`)).status).toBe("delivered");
+    await post(`${rest}/dispatch`);
+    await orderIs(order, "shipped");
+    await becomes(rest, "dispatched");
+    await post(`${rest}/deliver`);
+    await orderIs(order, "delivered");
+    const { items } = (await it.api.call<{ items: ShipmentSeen[] }>(`/api/shipments?order=${order}`)).body;
+    expect(items.map(({ id: one, status }) => [one, status])).toEqual([
+      [rest, "delivered"],
       [id, "delivered"],
     ]);
+    expect(await it.refusal(`/api/shipments/${id}/dispatch`, { method: "POST" })).toEqual({
+      status: 409,
+      code: "not-pending",
+    });
   });
 
-  test("is followed by what its carrier tells, once and signed", async () => {
-    const { orderId, id } = await confirmed();
-    const tracking = `T-${orderId}`;
-    await post(`${id}/dispatch`, { carrier: "test", tracking });
-    await orders("order.shipped", { orderId, shipmentId: id, lines: five });
-    await becomes(id, "dispatched");
-    const { test: secret = "" } = JSON.parse(secretOf("shipping", "carrier-webhooks")) as Record<
-      string,
-      string
-    >;
-    const tell = async (type: string, detail: string, by = secret, message: string = crypto.randomUUID()) => {
-      const body = JSON.stringify({ type, timestamp: new Date().toISOString(), data: { tracking, detail } });
-      const at = new Date();
-      const answer = await fetch(`${it.shop.url}/api/shipping/webhooks/test`, {
-        method: "POST",
-        body,
-        headers: {
-          "content-type": "application/json",
-          "webhook-id": message,
-          "webhook-timestamp": String(Math.floor(at.getTime() / 1_000)),
-          "webhook-signature": new Webhook(by).sign(message, at, body),
-        },
-      });
-      return answer.status;
-    };
-    expect(await tell("delivered", "forged", `whsec_${btoa("a guess")}`)).toBe(400);
-    expect(await tell("exception", "Nobody at home", secret, "m-1")).toBe(200);
-    expect(await tell("exception", "Nobody at home", secret, "m-1")).toBe(200);
-    expect(await tell("delivered", "Left with a neighbour")).toBe(200);
-    const { status, reports } = await see(id);
-    expect(status).toBe("delivered");
-    expect(reports.map(({ type, detail }) => [type, detail])).toEqual([
-      ["exception", "Nobody at home"],
-      ["delivered", "Left with a neighbour"],
-    ]);
+  test("holds in its shipment what is not cancelled, and nothing when it is taken back", async () => {
+    const { sku, order, id } = await ordered();
+    const cancel = (body?: object) => it.api.call(`/api/orders/${order}/cancel`, { method: "POST", body });
+    await cancel({ lines: [{ sku, quantity: 2 }] });
+    await eventually("three are left", async () => (await see(id)).lines[0]?.quantity === 3);
+    await cancel();
+    await becomes(id, "cancelled");
+    expect(await it.refusal(`/api/shipments/${id}/dispatch`, { method: "POST" })).toEqual({
+      status: 409,
+      code: "not-pending",
+    });
   });
 
-  test("outlives a kill -9 of shipping while it is being handed over", async () => {
-    const { orderId, id } = await confirmed();
-    await post(`${id}/dispatch`);
-    await it.shop.kill("shipping");
-    await orders("order.shipped", { orderId, shipmentId: id, lines: five });
+  test("is seen by its customer and by staff, and a guest's by staff alone", async () => {
+    const own = await ordered();
+    const guests = await ordered({ guest: true });
+    const headers = { authorization: `Bearer ${await it.token("orders:read")}` };
+    const as = { guest: true, headers };
+    const { body } = await it.api.call<ShipmentSeen>(`/api/shipments/${own.id}`, as);
+    expect(body).toMatchObject({ id: own.id, status: "pending" });
+    expect(await it.refusal(`/api/shipments/${guests.id}`, as)).toEqual({ status: 404, code: "not-found" });
+    const { items } = (await it.api.call<{ items: ShipmentSeen[] }>("/api/shipments?limit=100", as)).body;
+    expect(items.map(({ orderId }) => orderId)).toContain(own.order);
+    expect(items.map(({ orderId }) => orderId)).not.toContain(guests.order);
+    expect((await see(guests.id)).status).toBe("pending");
+    expect((await it.refusal(`/api/shipments/${own.id}`, { guest: true })).status).toBe(401);
+    const dispatch = { method: "POST", ...as };
+    expect((await it.refusal(`/api/shipments/${own.id}/dispatch`, dispatch)).status).toBe(403);
+  });
+});
+
+test("its carrier is heard, once and signed", async () => {
+  const { order, id } = await ordered();
+  const tracking = `T-${order}`;
+  await post(`${id}/dispatch`, { carrier: "test", tracking });
+  await becomes(id, "dispatched");
+  const { test: secret = "" } = JSON.parse(secretOf("shipping", "carrier-webhooks")) as Record<
+    string,
+    string
+  >;
+  const tell = async (
+    type: string,
+    detail: string,
+    by = secret,
+    message: string = crypto.randomUUID(),
+  ): Promise<number> => {
+    const at = new Date();
+    const body = JSON.stringify({ type, timestamp: at.toISOString(), data: { tracking, detail } });
+    const answer = await fetch(`${it.shop.url}/api/shipping/webhooks/test`, {
+      method: "POST",
+      body,
+      headers: {
+        "content-type": "application/json",
+        "webhook-id": message,
+        "webhook-timestamp": String(Math.floor(at.getTime() / 1_000)),
+        "webhook-signature": new Webhook(by).sign(message, at, body),
+      },
+    });
+    return answer.status;
+  };
+  expect(await tell("delivered", "forged", `whsec_${btoa("a guess")}`)).toBe(400);
+  expect(await tell("exception", "Nobody at home", secret, "m-1")).toBe(200);
+  expect(await tell("exception", "Nobody at home", secret, "m-1")).toBe(200);
+  expect(await tell("delivered", "Left with a neighbour")).toBe(200);
+  await orderIs(order, "delivered");
+  const { status, reports } = await see(id);
+  expect(status).toBe("delivered");
+  expect(reports.map(({ type, detail }) => [type, detail])).toEqual([
+    ["exception", "Nobody at home"],
+    ["delivered", "Left with a neighbour"],
+  ]);
+});
+
+describe("while a service is down", () => {
+  test("shipping: orders are confirmed, and their shipments are there when it is back", async () => {
+    const sku = await it.product({ price: gbp(300), onHand: 10 });
+    await it.shop.halt("shipping");
+    const { id } = await it.settled(await it.place([{ sku, quantity: 5 }]));
+    await it.shop.start("shipping");
+    await it.shop.ready();
+    await becomes(`${id}-1`, "pending");
+  });
+
+  test("orders: a dispatch waits, alone, and goes when it is back", async () => {
+    const { sku, order, id } = await ordered();
+    await it.shop.halt("orders");
+    expect((await post(`${id}/dispatch`, { lines: [{ sku, quantity: 1 }] })).status).toBe("dispatching");
+    const next = `/api/shipments/${order}-2/dispatch`;
+    expect(await it.refusal(next, { method: "POST" })).toEqual({ status: 409, code: "dispatch-in-progress" });
+    await it.shop.start("orders");
     await it.shop.ready();
     await becomes(id, "dispatched");
+    await it.api.call(next, { method: "POST" });
+    await orderIs(order, "shipped");
+  });
+
+  test("a kill -9 of shipping while something is handed over loses nothing", async () => {
+    const { order, id } = await ordered();
+    await post(`${id}/dispatch`);
+    await it.shop.kill("shipping");
+    await it.shop.ready();
+    await becomes(id, "dispatched");
+    await orderIs(order, "shipped");
   });
 });
