@@ -1,4 +1,7 @@
-import type { Money, Payment } from "./payment.ts";
+import { nameOf } from "./captures.ts";
+import { open } from "./holding.ts";
+import type { Capture, Money, Payment, Refund } from "./payment.ts";
+import { refundName } from "./refunds.ts";
 
 /** A call that the provider is to be asked for now. Whoever asks it again uses the same key. */
 export type Call = {
@@ -15,10 +18,20 @@ export type Call = {
       /** Nobody wants it any more: an approval would be voided at once. */
       givenUp?: boolean;
     }
-  | { operation: "capture"; amount: Money }
+  /** `part`: the shipment's id, where it is for one. */
+  | { operation: "capture"; amount: Money; part?: string; final: boolean; renewals: number }
   | { operation: "void" }
+  | { operation: "renew"; amount: Money; number: number }
   | { operation: "refund"; amount: Money; number: number }
 );
+
+/** The key of a capture: of its call, in the provider's book, and in the ledger. */
+export const captureKey = (orderId: string, capture: Pick<Capture, "key">): string =>
+  `${orderId}:${nameOf(capture)}`;
+
+/** The key of a refund, likewise. */
+export const refundKey = (orderId: string, refund: Pick<Refund, "number" | "key">): string =>
+  `${orderId}:${refundName(refund)}`;
 
 /** The call that is under way, or has to be made. */
 export function dueCall(payment: Payment | undefined): Call | undefined {
@@ -38,20 +51,39 @@ export function dueCall(payment: Payment | undefined): Call | undefined {
       };
       return wanted === "undo" ? { ...call, givenUp: true } : call;
     }
-    case "capturing":
-      return { ...of, key: `${orderId}:capture`, operation: "capture", amount: money(payment.authorised) };
-    case "voiding":
-      return { ...of, key: `${orderId}:void`, operation: "void" };
-    case "refunding": {
-      const [{ number, amount: asked }] = payment.pending;
-      // The refunds before it may have turned out to be larger than we asked for.
-      const amount = Math.min(asked, payment.captured - payment.refunded);
+    case "capturing": {
+      const [first] = payment.captures;
+      if (first === undefined) return undefined;
+      const { key: part, amount, final = false } = first;
       return {
         ...of,
-        key: `${orderId}:refund:${number}`,
+        key: captureKey(orderId, first),
+        operation: "capture",
+        amount: money(amount),
+        ...(part === undefined ? {} : { part }),
+        // What takes all of it leaves nothing.
+        final: final || amount === open(payment),
+        renewals: payment.renewals ?? 0,
+      };
+    }
+    case "voiding":
+      return { ...of, key: `${orderId}:void`, operation: "void" };
+    case "renewing": {
+      const number = (payment.renewals ?? 0) + 1;
+      const key = `${orderId}:renew:${number}`;
+      return { ...of, key, operation: "renew", amount: money(open(payment)), number };
+    }
+    case "refunding": {
+      const [first] = payment.pending;
+      if (first === undefined) return undefined;
+      // The refunds before it may have turned out to be larger than we asked for.
+      const amount = Math.min(first.amount, payment.captured - payment.refunded);
+      return {
+        ...of,
+        key: refundKey(orderId, first),
         operation: "refund",
         amount: money(amount),
-        number,
+        number: first.number,
       };
     }
     default:

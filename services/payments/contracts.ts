@@ -17,6 +17,8 @@ const Status = v.picklist([
   "captured",
   "voiding",
   "voided",
+  "renewing",
+  "expired",
   "refunding",
   "refunded",
 ]);
@@ -32,7 +34,10 @@ export const NewRefund = v.strictObject({
   reason: v.optional(lines(500)),
 });
 
-/** `authorised` is what the provider has approved and not voided. A refund that is under way is not in `refunded` yet. */
+/**
+ * `authorised` is what the provider has approved and not let go of, what was captured included. A refund that is under
+ * way is not in `refunded` yet. `key` is the id of the shipment or the return that a step is for.
+ */
 export const PaymentView = v.object({
   orderId,
   status: Status,
@@ -40,8 +45,16 @@ export const PaymentView = v.object({
   authorised: Money,
   captured: Money,
   refunded: Money,
+  /** When what is authorised and not captured runs out; it is renewed before where that can be done. */
+  authorisedUntil: v.optional(v.string()),
   history: v.array(
-    v.object({ at: v.string(), status: Status, amount: v.optional(Money), reason: v.optional(v.string()) }),
+    v.object({
+      at: v.string(),
+      status: Status,
+      amount: v.optional(Money),
+      key: v.optional(v.string()),
+      reason: v.optional(v.string()),
+    }),
   ),
   /** The customer's bank wants money back; the provider's own words. */
   disputes: v.optional(
@@ -50,10 +63,41 @@ export const PaymentView = v.object({
 });
 export type PaymentView = v.InferOutput<typeof PaymentView>;
 
-/** Amounts in minor units. */
 /** The answer to a provider: it has been heard. */
 export const Heard = v.object({ received: v.literal(true) });
 
+/**
+ * A comparison of every payment that was touched since the one before with the books of the providers. `differences`
+ * has the first 100; `settled` is what our books take over, or what is given back. Amounts in minor units.
+ */
+export const ReconciliationView = v.object({
+  id: v.string(),
+  status: v.picklist(["running", "done"]),
+  startedAt: v.string(),
+  endedAt: v.optional(v.string()),
+  /** Payments that were touched since then. */
+  since: v.string(),
+  compared: v.number(),
+  different: v.number(),
+  differences: v.array(
+    v.object({
+      orderId,
+      what: v.picklist(["captured", "refunded", "held"]),
+      ours: v.number(),
+      theirs: v.number(),
+      currency,
+      settled: v.boolean(),
+    }),
+  ),
+});
+export type ReconciliationView = v.InferOutput<typeof ReconciliationView>;
+export const ReconciliationList = v.object({
+  items: v.array(ReconciliationView),
+  nextCursor: v.nullable(v.string()),
+});
+export const Listing = v.strictObject({ limit: v.optional(v.string()), cursor: v.optional(v.string()) });
+
+/** Amounts in minor units. */
 export const LedgerView = v.object({
   balanced: v.boolean(),
   accounts: v.array(
@@ -66,6 +110,8 @@ export type LedgerView = v.InferOutput<typeof LedgerView>;
 
 /** `held` is the customer's money that is still authorised or captured, and not given back. */
 const moved = v.object({ orderId, amount: Money, held: Money });
+/** `key` is the id of the shipment or the return that it is for. */
+const movedFor = v.object({ ...moved.entries, key: v.optional(v.string()) });
 
 /** Nothing is held at the provider when this is said. */
 export const PaymentDeclined = event(
@@ -73,11 +119,29 @@ export const PaymentDeclined = event(
   "payment.declined",
   v.object({ orderId, reason: DeclineReason }),
 );
-/** The order is paid. */
-export const PaymentCaptured = event("payments", "payment.captured", moved);
-/** Also the answer for an order that is given up and has nothing held: with amount 0. */
+/** The money is there to be captured; not said where all of it is captured at once. */
+export const PaymentAuthorised = event("payments", "payment.authorised", moved);
+/** Without a key: captured at once with the authorisation, all of it or the part that was asked for. */
+export const PaymentCaptured = event("payments", "payment.captured", movedFor);
+/** Nothing was captured for this shipment; `partial-capture-unavailable`: all that is open can be, and only once. */
+export const PaymentCaptureFailed = event(
+  "payments",
+  "payment.capture-failed",
+  v.object({
+    orderId,
+    key: v.string(),
+    reason: v.picklist(["authorisation-expired", "payment-declined", "partial-capture-unavailable"]),
+  }),
+);
+/** What was authorised and not captured is gone, and could not be renewed. */
+export const PaymentExpired = event("payments", "payment.expired", moved);
+/**
+ * What was authorised and not captured is given back. Also the answer for an order that is given up and has nothing
+ * held: with amount 0.
+ */
 export const PaymentVoided = event("payments", "payment.voided", moved);
-export const PaymentRefunded = event("payments", "payment.refunded", moved);
+/** The answer for a return, also with amount 0 where nothing was left to give back. */
+export const PaymentRefunded = event("payments", "payment.refunded", movedFor);
 
 const amount = { amount: 1530, currency: "GBP" };
 const nothing = { amount: 0, currency: "GBP" };
@@ -85,16 +149,25 @@ const nothing = { amount: 0, currency: "GBP" };
 /** Everything published here, each with an example that consumers check themselves against. */
 export const publishes = [
   { type: PaymentDeclined, example: { orderId: "o-1", reason: "payment-declined" as const } },
-  { type: PaymentCaptured, example: { orderId: "o-1", amount, held: amount } },
+  { type: PaymentAuthorised, example: { orderId: "o-1", amount, held: amount } },
+  { type: PaymentCaptured, example: { orderId: "o-1", amount, held: amount, key: "o-1-1" } },
+  {
+    type: PaymentCaptureFailed,
+    example: { orderId: "o-1", key: "o-1-1", reason: "authorisation-expired" as const },
+  },
+  { type: PaymentExpired, example: { orderId: "o-1", amount, held: nothing } },
   { type: PaymentVoided, example: { orderId: "o-1", amount, held: nothing } },
-  { type: PaymentRefunded, example: { orderId: "o-1", amount, held: nothing } },
+  { type: PaymentRefunded, example: { orderId: "o-1", amount, held: nothing, key: "r-1" } },
 ];
 
 // ── Read from others: only the fields that matter here ──────────────────────────────────────────────────────
 
 /** Who placed the order, and may read what became of its money; a guest's order has nobody. */
 const customerId = v.optional(v.string());
-/** Asks for the order's money: authorised, and captured as soon as the provider has approved. */
+/**
+ * Asks for the order's money: authorised, and `captureNow` of it captured as soon as the provider has approved; all of
+ * it, where nothing is said.
+ */
 export const OrderReserved = formerly(
   "orders",
   event(
@@ -104,11 +177,30 @@ export const OrderReserved = formerly(
       orderId,
       customerId,
       total: Money,
+      captureNow: v.optional(Money),
       payment: v.object({ method: v.string(), token: v.string() }),
     }),
   ),
 );
 export const OrderAborting = event("orders", "order.aborting", v.object({ orderId, customerId }));
+/** Asks for the money of a shipment before it is handed over; `final`: nothing more will be captured. */
+export const OrderShipmentAccepted = event(
+  "orders",
+  "order.shipment-accepted",
+  v.object({ orderId, customerId, shipmentId: v.string(), amount: Money, final: v.boolean() }),
+);
+/** `remaining` may still be captured. */
+export const OrderLinesCancelled = event(
+  "orders",
+  "order.lines-cancelled",
+  v.object({ orderId, customerId, remaining: Money }),
+);
+/** Goods came back that are worth `amount`. */
+export const OrderReturnReceived = event(
+  "orders",
+  "order.return-received",
+  v.object({ orderId, customerId, returnId: v.string(), amount: Money }),
+);
 
 // ── Kept for later ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -129,6 +221,16 @@ export const ToReconcile = v.union([
   ),
 ]);
 export type ToReconcile = v.InferOutput<typeof ToReconcile>;
+
+/** Where a reconciliation has come to: in our own rows first, then at each provider. */
+export const Reconciling = v.object({
+  /** In ms: what was touched from then on, up to when it began. */
+  since: v.number(),
+  until: v.number(),
+  method: v.optional(v.string()),
+  after: v.optional(v.string()),
+});
+export type Reconciling = v.InferOutput<typeof Reconciling>;
 
 /** The job that comes first after a restore from a backup: when that was taken, and how far the review has come. */
 export const Restored = v.object({

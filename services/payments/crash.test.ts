@@ -7,8 +7,9 @@ import { DatabaseSync } from "node:sqlite";
 import type { CloudEvent, EventType } from "hono-dapr";
 import { dueCall } from "./calls.ts";
 import { OrderAborting, OrderReserved } from "./contracts.ts";
+import { held } from "./holding.ts";
 import { balances, type Posting } from "./ledger.ts";
-import { held, type Payment } from "./payment.ts";
+import type { Payment } from "./payment.ts";
 import type { Operation } from "./providers/test.ts";
 
 // The service as a process of its own, killed with SIGKILL again and again while orders come, are paid and are given

@@ -1,6 +1,18 @@
 import type { Rejection } from "chassis";
+import {
+  type Asked,
+  capture,
+  captured,
+  captureNow,
+  declined,
+  gone,
+  notRenewed,
+  unanswered,
+} from "./captures.ts";
 import { evolve } from "./evolve.ts";
-import { captured, reconcile, type Statement } from "./reconcile.ts";
+import { held, isAtRest, open, refundable } from "./holding.ts";
+import { reconcile, type Statement } from "./reconcile.ts";
+import { giveBack, refund, refunded } from "./refunds.ts";
 
 export interface Money {
   /** Integer minor units. */
@@ -9,10 +21,21 @@ export interface Money {
   currency: string;
 }
 
+/** Some of what is held, to be taken. */
+export interface Capture {
+  /** The shipment's id; absent for what is captured at once with the authorisation. */
+  key?: string;
+  amount: number;
+  /** Nothing more will be captured: the rest of the authorisation goes back with it. */
+  final?: true;
+}
+
 export interface Refund {
   /** 1 for the first of a payment. */
   number: number;
   amount: number;
+  /** The return's id, where it is for one. */
+  key?: string;
   reason?: string;
 }
 
@@ -28,6 +51,7 @@ export interface Dispute {
 }
 
 export type DeclineReason = "payment-declined" | "timed-out";
+export type CaptureFailure = "authorisation-expired" | "payment-declined" | "partial-capture-unavailable";
 
 /** What a client reads. */
 export type PublicStatus =
@@ -38,6 +62,8 @@ export type PublicStatus =
   | "captured"
   | "voiding"
   | "voided"
+  | "renewing"
+  | "expired"
   | "refunding"
   | "refunded";
 
@@ -45,6 +71,8 @@ export interface Entry {
   at: number;
   status: PublicStatus;
   amount?: number;
+  /** The shipment or the return that it is for. */
+  key?: string;
   reason?: string;
 }
 
@@ -57,12 +85,33 @@ export interface Facts {
    * is under way then is settled first.
    */
   wanted: "capture" | "undo";
-  /** Approved by the provider and not voided. */
+  /** Approved by the provider and not let go of. */
   authorised: number;
   captured: number;
   refunded: number;
   /** Refunds begun so far. */
   refunds: number;
+  /** What is captured at once with the authorisation, in minor units; absent: all of it. */
+  atOnce?: number;
+  /** Captures go one after the other, and before refunds; while `capturing` the first is under way. */
+  captures: Capture[];
+  /** Refunds that wait likewise. */
+  pending: Refund[];
+  /**
+   * The captures and refunds that have been asked for, each once: `capture`, `capture:<key>`, `refund:<number>`,
+   * `return:<key>`, and `no-return:<key>` where there was nothing to give back.
+   */
+  asked: string[];
+  /** No more captures will be asked for: what is left of the authorisation goes back. */
+  released?: true;
+  /** When the provider lets go of what is held, in milliseconds since the epoch; absent where it does not say. */
+  until?: number;
+  /** Successful renewals so far. */
+  renewals?: number;
+  /** The authorisation has run out, and was not renewed. */
+  expired?: true;
+  /** The card can be captured only once. */
+  whole?: true;
   disputes?: Dispute[];
   history: Entry[];
 }
@@ -70,22 +119,35 @@ export interface Facts {
 /** The provider that the order is paid with, and its own name for the payment, where it gives one. */
 export type Known = Facts & { method: string; reference?: string };
 
+/** A payment of which nothing is under way. */
+export type AtRest = "authorised" | "captured" | "voided" | "expired" | "refunded";
+
 /** While a status ends in -ing, exactly one job calls the provider. */
 export type Payment =
   /** The order was given up before anything was asked of a provider: nothing ever will be. */
   | (Facts & { status: "closed" })
   | (Known & { status: "authorising"; token: string })
-  /** Only passed through: with the approval itself the capture begins, or the void. */
-  | (Known & { status: "authorised" })
-  | (Known & { status: "capturing" | "captured" | "voiding" | "voided" | "refunded" })
-  | (Known & { status: "declined"; reason: DeclineReason })
-  /** Refunds go one after the other; the first is under way. */
-  | (Known & { status: "refunding"; pending: [Refund, ...Refund[]] });
+  | (Known & { status: AtRest | "capturing" | "voiding" | "renewing" | "refunding" })
+  | (Known & { status: "declined"; reason: DeclineReason });
 
 export type Command = { at: number } & (
-  | { type: "authorise"; orderId: string; total: Money; method: string; token: string }
+  | {
+      type: "authorise";
+      orderId: string;
+      total: Money;
+      method: string;
+      token: string;
+      /** Absent: all of it. */
+      captureNow?: Money;
+    }
   | { type: "abort"; orderId: string }
+  | { type: "capture"; orderId: string; key: string; amount: Money; final: boolean }
+  /** No more captures will be asked for. */
+  | { type: "release" }
+  /** What runs out until then is to be renewed. */
+  | { type: "renew"; before: number }
   | { type: "refund"; amount?: Money; reason?: string }
+  | { type: "give-back"; orderId: string; key: string; amount: Money }
   | { type: "reconcile"; orderId: string; method: string; statement: Statement }
   | Outcome
 );
@@ -94,36 +156,57 @@ export type Command = { at: number } & (
 export type Outcome =
   /** The provider knows of the payment by now; no money has moved. */
   | { type: "opened"; reference: string }
-  | { type: "authorised" }
+  | { type: "authorised"; until?: number; whole?: true }
   /** `why`: more than the reason says, in words that a customer may read. */
   | { type: "declined"; reason: DeclineReason; why?: string }
-  | { type: "captured" }
-  | { type: "voided" }
+  | { type: "captured"; key?: string }
+  | { type: "capture-refused"; key: string; reason: CaptureFailure }
+  /** The authorisation has run out before the capture, after so many renewals. */
+  | { type: "ran-out"; key?: string; renewals: number }
+  /** The rest is let go of; `taken` is all that was captured, and stays so. */
+  | { type: "voided"; taken: Asked[] }
+  | { type: "renewed"; number: number; until: number }
+  | { type: "not-renewed"; number: number }
   /** `amount` is what the provider gave back under this number. */
   | { type: "refunded"; number: number; amount: number };
 
 export type PaymentEvent = { at: number } & (
   | { type: "closed"; orderId: string }
-  | { type: "authorising"; orderId: string; total: Money; method: string; token: string }
+  | { type: "authorising"; orderId: string; total: Money; method: string; token: string; atOnce?: number }
   /** A provider has money of an order that nobody here has asked it for, or has asked no more. */
-  | { type: "found"; orderId: string; total: Money; method: string; reference?: string }
+  | {
+      type: "found";
+      orderId: string;
+      total: Money;
+      authorised: number;
+      method: string;
+      reference?: string;
+    }
   | { type: "opened"; reference: string }
   | { type: "given-up" }
-  | { type: "authorised" }
+  | { type: "released" }
+  | { type: "authorised"; until?: number; whole?: true }
   | { type: "declined"; reason: DeclineReason; why?: string }
-  | { type: "capturing" }
+  | { type: "capturing"; capture: Capture }
   /** Nobody is told of money that is only found to be given back. */
-  | { type: "captured"; untold?: true }
-  | { type: "voiding" }
+  | { type: "captured"; capture: Capture; untold?: true }
+  | { type: "capture-failed"; key: string; reason: CaptureFailure }
+  /** What is let go of has `expired`, or is given back. */
+  | { type: "voiding"; expired?: true }
   | { type: "voided" }
+  | { type: "renewing" }
+  | { type: "renewed"; until: number }
+  | { type: "expired" }
   | { type: "refunding"; refund: Refund }
   | { type: "refunded"; refund: Refund }
+  /** The answer for a return where there is nothing to give back. */
+  | { type: "nothing-refunded"; key: string }
   /** The answer to an order that is given up, where there is nothing to give back. */
   | { type: "nothing-held" }
   | { type: "disputed"; dispute: Dispute }
 );
 
-type Decision = PaymentEvent[] | Rejection;
+export type Decision = PaymentEvent[] | Rejection;
 
 /** What follows from a command, or from what came of a call. What comes twice, or too late, changes nothing. */
 export function decide(payment: Payment | undefined, command: Command): Decision {
@@ -133,42 +216,62 @@ export function decide(payment: Payment | undefined, command: Command): Decision
   return after ? [...decided, ...next(after, command.at)] : decided;
 }
 
-/** The call that follows at once from what came of the one before it. */
+/** The call that follows at once where nothing else is to be done: what nobody wants any more goes back. */
 function next(payment: Payment, at: number): PaymentEvent[] {
-  const { status, wanted } = payment;
-  if (status === "authorised") return [{ type: wanted === "undo" ? "voiding" : "capturing", at }];
-  if (status === "captured" && wanted === "undo") {
-    return [{ type: "refunding", at, refund: { number: payment.refunds + 1, amount: refundable(payment) } }];
-  }
-  return [];
+  if (!isAtRest(payment)) return [];
+  const undo = payment.wanted === "undo";
+  if (open(payment) > 0) return undo || payment.released ? [{ type: "voiding", at }] : [];
+  const amount = refundable(payment);
+  return undo && amount > 0
+    ? [{ type: "refunding", at, refund: { number: payment.refunds + 1, amount } }]
+    : [];
 }
 
 function answer(payment: Payment | undefined, command: Command): Decision {
   const { at } = command;
   switch (command.type) {
     case "authorise": {
-      const { orderId, total, method, token } = command;
+      const { orderId, total, method, token, captureNow: now } = command;
       if (total.amount === 0 || payment) return [];
-      return [{ type: "authorising", at, orderId, total, method, token }];
+      const part = now !== undefined && now.amount < total.amount ? { atOnce: now.amount } : {};
+      return [{ type: "authorising", at, orderId, total, method, token, ...part }];
     }
     case "abort":
       return abort(payment, command.orderId, at);
+    case "capture":
+      return capture(payment, command);
+    case "release":
+      if (payment === undefined || payment.released || isOver(payment)) return [];
+      return isAtRest(payment) && open(payment) === 0 ? [] : [{ type: "released", at }];
+    case "renew": {
+      if (payment?.status !== "authorised" || payment.wanted === "undo") return [];
+      return payment.until !== undefined && payment.until <= command.before ? [{ type: "renewing", at }] : [];
+    }
     case "refund":
       return refund(payment, command);
+    case "give-back":
+      return giveBack(payment, command);
     case "opened":
       if (payment?.status !== "authorising" || payment.reference !== undefined) return [];
       return [{ type: "opened", at, reference: command.reference }];
-    case "authorised":
-      return payment?.status === "authorising" ? [{ type: "authorised", at }] : [];
+    case "authorised": {
+      if (payment?.status !== "authorising") return [];
+      const { until, whole } = command;
+      return [{ type: "authorised", at, until, whole }, ...captureNow(payment, whole, at)];
+    }
     case "declined":
       return payment?.status === "authorising" ? declined(payment, command.reason, at, command.why) : [];
     case "captured":
-      if (payment?.status === "capturing") return [{ type: "captured", at }];
-      // Taken in a time that we do not remember.
-      return payment?.status === "voiding" ? captured(at) : [];
+    case "capture-refused":
+    case "ran-out":
+      return captured(payment, command);
     case "voided":
-      if (payment?.status === "voiding") return [{ type: "voided", at }];
-      return payment?.status === "capturing" ? declined(payment, "timed-out", at) : [];
+      return gone(payment, command);
+    case "renewed":
+      if (payment?.status !== "renewing" || command.number !== (payment.renewals ?? 0) + 1) return [];
+      return [{ type: "renewed", at, until: command.until }];
+    case "not-renewed":
+      return notRenewed(payment, command);
     case "refunded":
       return refunded(payment, command);
     case "reconcile":
@@ -180,81 +283,14 @@ function answer(payment: Payment | undefined, command: Command): Decision {
 
 function abort(payment: Payment | undefined, orderId: string, at: number): PaymentEvent[] {
   if (payment === undefined) return [{ type: "closed", at, orderId }];
-  switch (payment.status) {
-    case "authorising":
-    case "authorised":
-    case "capturing":
-    case "captured":
-    case "refunding":
-      return payment.wanted === "undo" ? [] : [{ type: "given-up", at }];
-    case "voiding":
-      return [];
-    case "closed":
-    case "voided":
-    case "declined":
-    case "refunded":
-      return [{ type: "nothing-held", at }];
-    default:
-      return payment satisfies never;
-  }
+  if (isOver(payment) || (isAtRest(payment) && held(payment) === 0)) return [{ type: "nothing-held", at }];
+  if (payment.wanted === "undo") return [];
+  const after = payment.status === "capturing" ? payment.captures.slice(1) : payment.captures;
+  return [...unanswered({ captures: after }, at), { type: "given-up", at }];
 }
 
-function declined({ wanted }: Payment, reason: DeclineReason, at: number, why?: string): PaymentEvent[] {
-  const event: PaymentEvent = { type: "declined", at, reason, ...(why === undefined ? {} : { why }) };
-  return wanted === "undo" ? [event, { type: "nothing-held", at }] : [event];
-}
-
-/** The provider's amount holds. Should it leave nothing for the refunds that wait, they end with nothing. */
-function refunded(
-  payment: Payment | undefined,
-  { number, amount, at }: Command & { type: "refunded" },
-): PaymentEvent[] {
-  if (payment?.status !== "refunding" || payment.pending[0].number !== number) return [];
-  const [first, ...rest] = payment.pending;
-  const moot = payment.refunded + amount < payment.captured ? [] : rest;
-  return [{ ...first, amount }, ...moot.map((refund) => ({ ...refund, amount: 0 }))].map((refund) => ({
-    type: "refunded",
-    at,
-    refund,
-  }));
-}
-
-function refund(
-  payment: Payment | undefined,
-  { amount, reason, at }: Command & { type: "refund" },
-): Decision {
-  if (payment === undefined || payment.captured === 0) {
-    return { rejected: "nothing-captured", detail: "No money of this order has been captured" };
-  }
-  const most = refundable(payment);
-  if (most === 0) {
-    return {
-      rejected: "nothing-to-refund",
-      detail: "All money of this order has been given back, or is about to be",
-    };
-  }
-  const { currency } = payment.total;
-  if (amount && amount.currency !== currency) {
-    const errors = [{ pointer: "/amount/currency", detail: `must be ${currency}` }];
-    return { rejected: "wrong-currency", detail: `The order was paid in ${currency}`, errors };
-  }
-  if (amount && amount.amount > most) {
-    const errors = [{ pointer: "/amount/amount", detail: `at most ${most}` }];
-    return { rejected: "refund-too-large", detail: `At most ${most} can still be refunded`, errors };
-  }
-  const begun: Refund = { number: payment.refunds + 1, amount: amount?.amount ?? most };
-  return [{ type: "refunding", at, refund: reason === undefined ? begun : { ...begun, reason } }];
-}
-
-/** What is captured and neither given back nor about to be. */
-export function refundable(payment: Payment): number {
-  const begun =
-    payment.status === "refunding" ? payment.pending.reduce((sum, { amount }) => sum + amount, 0) : 0;
-  return payment.captured - payment.refunded - begun;
-}
-
-/** The customer's money that a provider holds for the order: authorised or captured, and not given back. */
-export const held = ({ authorised, refunded }: Payment): number => authorised - refunded;
+/** Nothing is held, and nothing ever was. */
+const isOver = ({ status }: Payment): boolean => status === "closed" || status === "declined";
 
 /** The status that a client reads. */
 export function shown({ status }: Payment): PublicStatus {

@@ -1,10 +1,12 @@
-import type { LedgerView, PaymentView } from "./contracts.ts";
+import type { LedgerView, PaymentView, ReconciliationView } from "./contracts.ts";
+import { open } from "./holding.ts";
 import { balances, type Posting } from "./ledger.ts";
 import { type Money, type Payment, shown } from "./payment.ts";
+import type { Reconciliation } from "./reconcile.ts";
 
 /** A payment as its readers see it. */
 export function view(payment: Payment): PaymentView {
-  const { orderId, total, authorised, captured, refunded, history, disputes } = payment;
+  const { orderId, total, authorised, captured, refunded, until, history, disputes } = payment;
   const money = (amount: number): Money => ({ amount, currency: total.currency });
   return {
     orderId,
@@ -13,10 +15,12 @@ export function view(payment: Payment): PaymentView {
     authorised: money(authorised),
     captured: money(captured),
     refunded: money(refunded),
-    history: history.map(({ at, status, amount, reason }) => ({
+    ...(until !== undefined && open(payment) > 0 ? { authorisedUntil: new Date(until).toISOString() } : {}),
+    history: history.map(({ at, status, amount, key, reason }) => ({
       at: new Date(at).toISOString(),
       status,
       ...(amount === undefined ? {} : { amount: money(amount) }),
+      ...(key === undefined ? {} : { key }),
       ...(reason === undefined ? {} : { reason }),
     })),
     ...(disputes
@@ -27,4 +31,19 @@ export function view(payment: Payment): PaymentView {
 
 export function ledgerView(accounts: Posting[]): LedgerView {
   return { balanced: balances(accounts), accounts };
+}
+
+export function reconciliationView(run: Reconciliation): ReconciliationView {
+  const { id, startedAt, endedAt, since, compared, different, differences } = run;
+  const at = (ms: number): string => new Date(ms).toISOString();
+  return {
+    id,
+    status: endedAt === null ? "running" : "done",
+    startedAt: at(startedAt),
+    ...(endedAt === null ? {} : { endedAt: at(endedAt) }),
+    since: at(since),
+    compared,
+    different,
+    differences,
+  };
 }

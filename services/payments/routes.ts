@@ -5,20 +5,33 @@ import {
   cacheable,
   etag,
   idempotent,
+  isPlace,
   notFound,
   open,
   owned,
   Problem,
+  page,
   problems,
+  query,
+  readWindow,
   router,
   says,
   transact,
 } from "chassis";
-import { Heard, LedgerView, NewRefund, PaymentView } from "./contracts.ts";
+import {
+  Heard,
+  LedgerView,
+  Listing,
+  NewRefund,
+  PaymentView,
+  ReconciliationList,
+  ReconciliationView,
+} from "./contracts.ts";
 import { decide, type Payment } from "./payment.ts";
 import { providersOf, webhookSecrets } from "./providers/index.ts";
 import { BadSignature, readWebhook } from "./providers/stripe-webhook.ts";
-import { ledgerView, view } from "./queries.ts";
+import { ledgerView, reconciliationView, view } from "./queries.ts";
+import { beginReconciliation } from "./reactions.ts";
 import type { Store } from "./store.ts";
 
 export const routes = router<Store>()
@@ -27,6 +40,37 @@ export const routes = router<Store>()
     says("Read the double-entry totals by account and currency", { 200: LedgerView, ...problems(401, 403) }),
     allow("payments:manage"),
     async (c) => cacheable(c, ledgerView(await c.var.kit.store.ledger()), "private, no-cache"),
+  )
+  .get(
+    "/payments/reconciliations",
+    says("List how our books compared with the providers', newest first", {
+      200: ReconciliationList,
+      ...problems(400, 401, 403),
+    }),
+    allow("payments:manage"),
+    query(Listing),
+    async (c) => {
+      const { limit, after } = readWindow(c.req.valid("query"), isPlace);
+      const runs = await c.var.kit.store.reconciliations(after, limit + 1);
+      const listed = page(runs, limit, ({ startedAt: at, id }) => ({ at, id }), reconciliationView);
+      return cacheable(c, listed, "private, no-cache");
+    },
+  )
+  .post(
+    "/payments/reconciliations",
+    says("Compare our books with the providers' now; what is under way already goes on", {
+      202: ReconciliationView,
+      ...problems(400, 401, 403, 409),
+    }),
+    allow("payments:manage"),
+    idempotent(),
+    async (c) => {
+      const { kit } = c.var;
+      return transact(c, async () => {
+        const { run, change } = await beginReconciliation(kit);
+        return { change, status: 202, body: reconciliationView(run) };
+      });
+    },
   )
   .get(
     "/payments/:orderId",

@@ -1,5 +1,5 @@
 import { service } from "chassis";
-import { checks, jobs, reactions } from "./reactions.ts";
+import { checks, crons, jobs, measures, reactions } from "./reactions.ts";
 import { routes } from "./routes.ts";
 import { store } from "./store.ts";
 
@@ -10,7 +10,9 @@ export default service({
   shares: ["payment-tokens"],
   reactions,
   jobs,
+  crons,
   checks,
+  measures,
   // Stripe signs what it sends; it has no token.
   ownCredentials: ["/payments/webhooks/stripe"],
   // A call may wait for its provider's time-out; it must not keep others waiting.

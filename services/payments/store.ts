@@ -1,11 +1,23 @@
 import { defineStore, emit, type Reach, type StoreOf } from "chassis";
-import { lt, sql } from "drizzle-orm";
+import { and, asc, desc, eq, gt, gte, inArray, isNotNull, lt, lte, or, sql } from "drizzle-orm";
 import { type Change, insert, type NewEvent, remove, update, upsert, type Write } from "drizzle-outbox";
-import { dueCall, isSame } from "./calls.ts";
-import { PaymentCaptured, PaymentDeclined, PaymentRefunded, PaymentVoided } from "./contracts.ts";
+import { captureKey, dueCall, isSame, refundKey } from "./calls.ts";
+import {
+  PaymentAuthorised,
+  PaymentCaptured,
+  PaymentCaptureFailed,
+  PaymentDeclined,
+  PaymentExpired,
+  PaymentRefunded,
+  PaymentVoided,
+  type Reconciling,
+} from "./contracts.ts";
 import { evolve } from "./evolve.ts";
+import { mayBeHeld, open } from "./holding.ts";
+import { today } from "./kept.ts";
 import { type Account, type Movement, type Posting, postings } from "./ledger.ts";
-import { held, type Money, type Payment, type PaymentEvent } from "./payment.ts";
+import type { Money, Payment, PaymentEvent } from "./payment.ts";
+import type { Found, Reconciliation } from "./reconcile.ts";
 
 /** The job that makes the call which the payment's status asks for. */
 export const callJob = "provider-call";
@@ -16,8 +28,20 @@ export const reconcileJob = "reconcile";
 /** The job that looks at what a provider has told of. */
 export const toldJob = "told-by-provider";
 
+/** The job that asks for a payment's authorisation to be renewed. */
+export const renewJob = "renew";
+
+/** The job that compares some payments with the providers' books, and goes on until all are. */
+export const reconcileAllJob = "reconcile-all";
+
 /** Milliseconds for which a webhook is remembered: far longer than a provider goes on repeating it. */
 const webhooksKeptFor = 30 * 24 * 60 * 60_000;
+
+/** Milliseconds for which a reconciliation is remembered. */
+const reconciliationsKeptFor = 400 * 24 * 60 * 60_000;
+
+/** What is noted of the time at which a payment is touched: so an order that is quickly paid touches the index once. */
+const hour = 60 * 60_000;
 
 /** Each account's totals are spread over so many rows, so that payments at the same time do not queue for one. */
 const shards = 8;
@@ -30,13 +54,24 @@ export interface Decided {
 
 export const store = defineStore(
   (t) => ({
-    payments: t.table("payments", {
-      orderId: t.text("order_id").primaryKey(),
-      version: t.integer("version").notNull(),
-      state: t.json<Payment>("state").notNull(),
-      /** Who placed the order: nobody, where a guest did. */
-      customerId: t.text("customer_id"),
-    }),
+    payments: t.table(
+      "payments",
+      {
+        orderId: t.text("order_id").primaryKey(),
+        version: t.integer("version").notNull(),
+        state: t.json<Payment>("state").notNull(),
+        /** Who placed the order: nobody, where a guest did. */
+        customerId: t.text("customer_id"),
+        /** When what is held and not captured runs out; nothing, where nothing is. */
+        expiresAt: t.integer("expires_at"),
+        /** The hour of the last change, in ms. */
+        touchedAt: t.integer("touched_at"),
+      },
+      (own) => [
+        t.index("payments_expires_at").on(own.expiresAt).where(isNotNull(own.expiresAt)),
+        t.index("payments_touched_at").on(own.touchedAt),
+      ],
+    ),
     /** The books. `entry` is the key of the call to the provider that moved the money: booked once, like the call. */
     ledgerPostings: t.table(
       "ledger_postings",
@@ -59,6 +94,19 @@ export const store = defineStore(
       orderId: t.text("order_id").primaryKey(),
       reference: t.text("reference").notNull(),
     }),
+    reconciliations: t.table(
+      "reconciliations",
+      {
+        id: t.text("id").primaryKey(),
+        startedAt: t.integer("started_at").notNull(),
+        endedAt: t.integer("ended_at"),
+        since: t.integer("since").notNull(),
+        compared: t.integer("compared").notNull(),
+        different: t.integer("different").notNull(),
+        differences: t.json<Found[]>("differences").notNull(),
+      },
+      (own) => [t.index("reconciliations_started_at").on(own.startedAt, own.id)],
+    ),
     /** The sums of the postings, kept with every one of them. */
     ledgerTotals: t.table(
       "ledger_totals",
@@ -98,17 +146,21 @@ export const store = defineStore(
       });
     }
 
+    async function load(orderId: string): Promise<Payment | undefined> {
+      const row = await db.find(t.payments, { orderId });
+      return row && today(row.state);
+    }
+
     return {
-      async load(orderId: string): Promise<Payment | undefined> {
-        return (await db.find(t.payments, { orderId }))?.state;
-      },
+      load,
 
       /** The payment, if it is within the caller's reach; else nothing, like one that does not exist. */
       async reachable(orderId: string, reach: Reach): Promise<Payment | undefined> {
-        if (reach === "all") return (await db.find(t.payments, { orderId }))?.state;
+        if (reach === "all") return load(orderId);
         const { owner: customerId } = reach;
         if (customerId === undefined) return undefined;
-        return (await db.find(t.payments, { orderId, customerId }))?.state;
+        const row = await db.find(t.payments, { orderId, customerId });
+        return row && today(row.state);
       },
 
       /** The rows, events, ledger entries and calls that come of what was decided. */
@@ -117,22 +169,99 @@ export const store = defineStore(
         const writes: Write[] = [];
         const events: NewEvent[] = [];
         for (const event of decided) {
-          const call = dueCall(payment);
           payment = evolve(payment, event);
           events.push(...published(payment, event));
-          const movement = moved(payment, event);
-          if (movement && call) writes.push(...book(payment.orderId, call.key, movement, event.at));
+          const booked = moved(payment, event);
+          if (booked) writes.push(...book(payment.orderId, booked.entry, booked.movement, event.at));
         }
         if (payment === undefined || payment === before) return { payment, change: {} };
         const { orderId, version } = payment;
-        const row = before
-          ? update(t.payments, { version, state: payment }, { orderId, version: before.version }, { rows: 1 })
-          : insert(t.payments, { orderId, version, state: payment, customerId: customerId ?? null });
-        const call = dueCall(payment);
         const at = decided[0]?.at ?? 0;
+        const now = {
+          version,
+          state: payment,
+          expiresAt: open(payment) > 0 ? (payment.until ?? null) : null,
+          touchedAt: at - (at % hour),
+        };
+        const row = before
+          ? update(t.payments, now, { orderId, version: before.version }, { rows: 1 })
+          : insert(t.payments, { orderId, ...now, customerId: customerId ?? null });
+        const call = dueCall(payment);
         const jobs = call && !isSame(call, dueCall(before)) ? [{ kind: callJob, key: orderId, at }] : [];
         return { payment, change: { writes: [row, ...writes], events, jobs } };
       },
+
+      /** Of what runs out up to a time: the first, of those that come after a place. */
+      async runningOut(until: number, after: Place | undefined, limit: number) {
+        const { orderId, expiresAt, state } = t.payments;
+        const later = after
+          ? or(gt(expiresAt, after.at), and(eq(expiresAt, after.at), gt(orderId, after.orderId)))
+          : undefined;
+        const rows = await db
+          .select({ orderId, expiresAt, state })
+          .from(t.payments)
+          .where(and(isNotNull(expiresAt), lte(expiresAt, until), later))
+          .orderBy(asc(expiresAt), asc(orderId))
+          .limit(limit);
+        return rows.map((row) => ({ at: row.expiresAt ?? 0, payment: today(row.state) }));
+      },
+
+      /** Payments that were touched from one time to another: some, of those that come after a place. */
+      async touched({ since, until }: Reconciling, after: Place | undefined, limit: number) {
+        const { orderId, touchedAt, state } = t.payments;
+        const later = after
+          ? or(gt(touchedAt, after.at), and(eq(touchedAt, after.at), gt(orderId, after.orderId)))
+          : undefined;
+        const rows = await db
+          .select({ touchedAt, state })
+          .from(t.payments)
+          .where(and(gte(touchedAt, since - (since % hour)), lte(touchedAt, until), later))
+          .orderBy(asc(touchedAt), asc(orderId))
+          .limit(limit);
+        return rows.map((row) => ({ at: row.touchedAt ?? 0, payment: today(row.state) }));
+      },
+
+      /** Those of some orders that there is a payment of. */
+      async known(orderIds: string[]): Promise<Set<string>> {
+        if (orderIds.length === 0) return new Set();
+        const { orderId } = t.payments;
+        const rows = await db.select({ orderId }).from(t.payments).where(inArray(orderId, orderIds));
+        return new Set(rows.map((row) => row.orderId));
+      },
+
+      reconciliation: async (id: string): Promise<Reconciliation | undefined> =>
+        db.find(t.reconciliations, { id }),
+
+      /** The newest first. */
+      reconciliations(
+        after: { at: number; id: string } | undefined,
+        limit: number,
+      ): Promise<Reconciliation[]> {
+        const { startedAt, id } = t.reconciliations;
+        const earlier = after
+          ? or(lt(startedAt, after.at), and(eq(startedAt, after.at), lt(id, after.id)))
+          : undefined;
+        return db
+          .select()
+          .from(t.reconciliations)
+          .where(earlier)
+          .orderBy(desc(startedAt), desc(id))
+          .limit(limit);
+      },
+
+      /** Begins a reconciliation of what was touched since the last one that was done. */
+      beginReconciliation(run: Reconciliation): Change {
+        const { id, startedAt: at, since } = run;
+        const old = remove(t.reconciliations, lt(t.reconciliations.startedAt, at - reconciliationsKeptFor));
+        const data: Reconciling = { since, until: at };
+        return {
+          writes: [old, insert(t.reconciliations, run)],
+          jobs: [{ kind: reconcileAllJob, key: id, at, data }],
+        };
+      },
+
+      saveReconciliation: ({ id, ...run }: Reconciliation): Write =>
+        update(t.reconciliations, run, { id }, { rows: 1 }),
 
       /** Whether a provider has told of this before. */
       hasHeard: async (id: string): Promise<boolean> => (await db.find(t.webhooks, { id })) !== undefined,
@@ -179,24 +308,46 @@ export const store = defineStore(
   },
 );
 
+/** A place among payments in the order of a time. */
+interface Place {
+  at: number;
+  orderId: string;
+}
+
 export const { tables } = store;
 
 export type Store = StoreOf<typeof store>;
 
 /** What the others are told of an event; what is only our own bookkeeping is not. */
 function published(payment: Payment, event: PaymentEvent): NewEvent[] {
-  const { orderId, total, captured } = payment;
+  const { orderId, total, wanted, atOnce } = payment;
   const money = (amount: number): Money => ({ amount, currency: total.currency });
-  const movedBy = (amount: number) => ({ orderId, amount: money(amount), held: money(held(payment)) });
+  const movedBy = (amount: number) => ({ orderId, amount: money(amount), held: money(mayBeHeld(payment)) });
+  const authorised = () => emit(PaymentAuthorised, orderId, movedBy(total.amount));
   switch (event.type) {
     case "declined":
       return [emit(PaymentDeclined, orderId, { orderId, reason: event.reason })];
-    case "captured":
-      return event.untold ? [] : [emit(PaymentCaptured, orderId, movedBy(captured))];
+    case "authorised":
+      return atOnce === 0 && wanted === "capture" ? [authorised()] : [];
+    case "captured": {
+      if (event.untold) return [];
+      const { key, amount } = event.capture;
+      const captured = emit(PaymentCaptured, orderId, { ...movedBy(amount), ...(key ? { key } : {}) });
+      // What is captured at once says that the order is paid; of a part the rest has to be said, too.
+      return key === undefined && amount < total.amount ? [captured, authorised()] : [captured];
+    }
+    case "capture-failed":
+      return [emit(PaymentCaptureFailed, orderId, { orderId, key: event.key, reason: event.reason })];
     case "voided":
-      return [emit(PaymentVoided, orderId, movedBy(total.amount))];
-    case "refunded":
-      return [emit(PaymentRefunded, orderId, movedBy(event.refund.amount))];
+      return [emit(PaymentVoided, orderId, movedBy(lastAmount(payment)))];
+    case "expired":
+      return [emit(PaymentExpired, orderId, movedBy(lastAmount(payment)))];
+    case "refunded": {
+      const { key, amount } = event.refund;
+      return [emit(PaymentRefunded, orderId, { ...movedBy(amount), ...(key ? { key } : {}) })];
+    }
+    case "nothing-refunded":
+      return [emit(PaymentRefunded, orderId, { ...movedBy(0), key: event.key })];
     case "closed":
     case "nothing-held":
       return [emit(PaymentVoided, orderId, movedBy(0))];
@@ -204,10 +355,12 @@ function published(payment: Payment, event: PaymentEvent): NewEvent[] {
     case "opened":
     case "disputed":
     case "found":
-    case "authorised":
     case "given-up":
+    case "released":
     case "capturing":
     case "voiding":
+    case "renewing":
+    case "renewed":
     case "refunding":
       return [];
     default:
@@ -215,12 +368,23 @@ function published(payment: Payment, event: PaymentEvent): NewEvent[] {
   }
 }
 
-function moved({ total: { currency }, captured }: Payment, event: PaymentEvent): Movement | undefined {
-  if (event.type === "captured") return { type: "captured", amount: { amount: captured, currency } };
+/** What the step that was noted last has moved. */
+const lastAmount = ({ history }: Payment): number => history.at(-1)?.amount ?? 0;
+
+/** The entry in the ledger that an event makes, under the key of the call that moved the money. */
+function moved(
+  { orderId, total: { currency } }: Payment,
+  event: PaymentEvent,
+): { entry: string; movement: Movement } | undefined {
+  if (event.type === "captured") {
+    const { amount } = event.capture;
+    const movement: Movement = { type: "captured", amount: { amount, currency } };
+    return { entry: captureKey(orderId, event.capture), movement };
+  }
   // A refund that turned out to have no money left moves none.
-  if (event.type === "refunded" && event.refund.amount > 0)
-    return { type: "refunded", amount: { amount: event.refund.amount, currency } };
-  return undefined;
+  if (event.type !== "refunded" || event.refund.amount === 0) return undefined;
+  const movement: Movement = { type: "refunded", amount: { amount: event.refund.amount, currency } };
+  return { entry: refundKey(orderId, event.refund), movement };
 }
 
 function shardOf(orderId: string): number {

@@ -16,7 +16,8 @@ export interface Shop {
 
 export const processOf = ({ processes }: Shop, app: App): Process => processes.get(app) as Process;
 
-const times = /"(at|askedAt|time|placed_at|made_at|counted_at)":("[^"]*"|-?\d+|null),?/g;
+const times =
+  /"(at|askedAt|time|until|placed_at|made_at|counted_at|expires_at|touched_at)":("[^"]*"|-?\d+|null),?/g;
 
 /**
  * All rows of all services, the provider's book too, as lines in order. Times are left out, and events go by what they

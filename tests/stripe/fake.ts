@@ -10,11 +10,18 @@ export type { Call, Event, FakeStripe } from "./types.ts";
 /** How a payment method is answered; one that is not here does not exist. */
 const methods: Record<string, string> = {
   pm_card_visa: "approved",
+  // Can be captured only once.
+  pm_card_credit_disableEnterpriseCardFeatures: "approved",
   pm_card_chargeDeclined: "generic_decline",
   pm_card_chargeDeclinedInsufficientFunds: "insufficient_funds",
   pm_card_chargeDeclinedLostCard: "lost_card",
   pm_card_authenticationRequired: "authentication_required",
 };
+
+const onlyOnce = "pm_card_credit_disableEnterpriseCardFeatures";
+
+/** Seconds for which money is held. */
+const holds = 7 * 24 * 60 * 60;
 
 /** Stripe forgets an idempotency key after a day. */
 const remembers = 24 * 60 * 60_000;
@@ -23,6 +30,9 @@ export function fakeStripe({ apiKey = "sk_test_souk" } = {}): FakeStripe {
   const intents = new Map<string, Intent>();
   const refunds = new Map<string, Refund>();
   const disputes = new Map<string, Dispute>();
+  /** Intents that may be captured more than once: asked for, then by the card, too. */
+  const multicapture = new Set<string>();
+  const approvedAt = new Map<string, number>();
   const answers = new Map<string, { request: string; at: number; status: number; body: string }>();
   const underWay = new Set<string>();
   let skew = 0;
@@ -47,6 +57,13 @@ export function fakeStripe({ apiKey = "sk_test_souk" } = {}): FakeStripe {
     metadata: intent.metadata,
     amount_refunded: sum(refundsOf(intent.id)),
     disputed: disputeOf(intent.id) !== undefined,
+    payment_method_details: {
+      type: "card",
+      card: {
+        capture_before: (approvedAt.get(intent.id) ?? 0) + holds,
+        multicapture: { status: multicapture.has(intent.id) ? "available" : "unavailable" },
+      },
+    },
   });
   const found = (name: string): Intent => {
     const intent = intents.get(name);
@@ -67,7 +84,7 @@ export function fakeStripe({ apiKey = "sk_test_souk" } = {}): FakeStripe {
       ? { ...intent, latest_charge: chargeOf(intent) }
       : intent;
 
-  function create({ amount, currency, metadata, capture_method: capture }: Fields): Intent {
+  function create({ amount, currency, metadata, capture_method: capture, ...more }: Fields): Intent {
     if (!/^\d+$/.test(String(amount)) || !/^[a-z]{3}$/.test(String(currency)))
       throw invalid("parameter_invalid_integer", { param: "amount" });
     if (Number(amount) < 30) throw invalid("amount_too_small");
@@ -87,6 +104,8 @@ export function fakeStripe({ apiKey = "sk_test_souk" } = {}): FakeStripe {
       created: seconds(),
     };
     intents.set(intent.id, intent);
+    if (more["payment_method_options[card][request_multicapture]"] === "if_available")
+      multicapture.add(intent.id);
     happened("payment_intent.created", intent);
     return intent;
   }
@@ -104,25 +123,45 @@ export function fakeStripe({ apiKey = "sk_test_souk" } = {}): FakeStripe {
     intent.status = "requires_capture";
     intent.amount_capturable = intent.amount;
     intent.latest_charge = id("ch");
+    approvedAt.set(intent.id, seconds());
+    if (method === onlyOnce) multicapture.delete(intent.id);
     happened("payment_intent.amount_capturable_updated", intent);
     return intent;
   }
 
   function capture(
     intent: Intent,
-    { amount_to_capture: asked = String(intent.amount_capturable) }: Fields,
+    {
+      amount_to_capture: asked = String(intent.amount_capturable),
+      final_capture: final = "true",
+      metadata = {},
+    }: Fields,
   ): Intent {
     must(intent, "requires_capture");
     if (Number(asked) > intent.amount_capturable) throw invalid("amount_too_large");
+    if (final === "false" && !multicapture.has(intent.id))
+      throw invalid("parameter_unknown", { param: "final_capture" });
+    // Nothing is captured to let go of the rest; there has to be something else, then.
+    if (Number(asked) === 0 && (final === "false" || intent.amount_received === 0))
+      throw invalid("amount_too_small");
+    intent.amount_received += Number(asked);
+    Object.assign(intent.metadata, metadata);
+    intent.amount_capturable -= Number(asked);
+    happened("payment_intent.amount_capturable_updated", intent);
+    if (final === "true" || intent.amount_capturable === 0) succeed(intent);
+    return intent;
+  }
+
+  function succeed(intent: Intent): void {
     intent.status = "succeeded";
-    intent.amount_received = Number(asked);
     intent.amount_capturable = 0;
     happened("payment_intent.succeeded", intent);
-    return intent;
   }
 
   function cancel(intent: Intent): Intent {
     must(intent, "requires_payment_method", "requires_capture");
+    // What Stripe makes of this it does not say; it has another way to let go of a rest.
+    if (intent.amount_received > 0) throw new Error("this Stripe does not cancel what was captured in part");
     intent.status = "canceled";
     intent.amount_capturable = 0;
     happened("payment_intent.canceled", intent);
@@ -131,9 +170,11 @@ export function fakeStripe({ apiKey = "sk_test_souk" } = {}): FakeStripe {
 
   function refund({ payment_intent: of, amount: asked, metadata = {} }: Fields): Refund {
     const intent = found(String(of));
-    must(intent, "succeeded");
-    if (!["won", undefined].includes(disputeOf(intent.id)?.status)) throw invalid("charge_disputed");
-    const left = intent.amount_received - sum(refundsOf(intent.id));
+    must(intent, "succeeded", "requires_capture");
+    if (intent.amount_received === 0) throw invalid("payment_intent_unexpected_state");
+    const { status: disputed = "won", amount: about = 0 } = disputeOf(intent.id) ?? {};
+    if (disputed !== "won" && disputed !== "lost") throw invalid("charge_disputed");
+    const left = intent.amount_received - sum(refundsOf(intent.id)) - (disputed === "lost" ? about : 0);
     if (left === 0) throw invalid("charge_already_refunded");
     const amount = Number(asked ?? left);
     if (!(amount > 0 && amount <= left)) throw invalid("parameter_invalid_integer", { param: "amount" });
@@ -174,7 +215,7 @@ export function fakeStripe({ apiKey = "sk_test_souk" } = {}): FakeStripe {
       case "GET payment_intents/…":
         return seen(found(name), asked.expand);
       case "POST payment_intents/…/confirm":
-        return confirm(found(name), asked);
+        return seen(confirm(found(name), asked), asked.expand);
       case "POST payment_intents/…/capture":
         return capture(found(name), asked);
       case "POST payment_intents/…/cancel":
@@ -278,7 +319,13 @@ export function fakeStripe({ apiKey = "sk_test_souk" } = {}): FakeStripe {
       disputes.set(name, dispute);
       happened(known ? "charge.dispute.updated" : "charge.dispute.created", dispute);
     },
-    expire: (orderId) => void cancel(of(orderId)),
+    captureByHand: (orderId, amount) =>
+      void capture(of(orderId), { amount_to_capture: String(amount), final_capture: "false" }),
+    expire(orderId) {
+      const intent = of(orderId);
+      if (intent.amount_received > 0) succeed(intent);
+      else cancel(intent);
+    },
   };
   return fake;
 }

@@ -4,7 +4,7 @@ export type Fields = { [name: string]: string | string[] | Fields };
 export function fields(body: string): Fields {
   const read: Fields = {};
   for (const [name, value] of new URLSearchParams(body)) {
-    const [, own = name, inner] = /^(\w+)(?:\[(\w+)\])?$/.exec(name) ?? [];
+    const [, own = name, inner] = /^(\w+)(?:\[([^[\]]+)\])?$/.exec(name) ?? [];
     const before = read[own];
     if (inner === undefined) read[own] = value;
     else if (/^\d+$/.test(inner)) read[own] = [...(Array.isArray(before) ? before : []), value];

@@ -69,6 +69,8 @@ export interface FakeStripe {
   refundByHand(orderId: string, amount: number): void;
   /** A customer's bank asks for the money back, or goes on with that. */
   dispute(orderId: string, status: string): void;
+  /** Takes some of what is held as somebody does on Stripe's own pages. */
+  captureByHand(orderId: string, amount: number): void;
   /** The holder's bank lets go of what is held for too long. */
   expire(orderId: string): void;
 }

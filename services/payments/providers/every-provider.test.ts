@@ -26,7 +26,7 @@ const benches: Record<string, () => Bench> = {
       provider,
       tokens: { approved: "tok_ok", declined: "tok_declined", nobodys: "tok_of_nobody" },
       money: (orderId) => ({
-        held: sum(orderId, "captured") ? 0 : sum(orderId, "approved") - sum(orderId, "voided"),
+        held: sum(orderId, "approved") - sum(orderId, "captured") - sum(orderId, "voided"),
         taken: sum(orderId, "captured"),
         given: sum(orderId, "refunded"),
       }),
@@ -69,9 +69,16 @@ describe.each(Object.keys(benches))("the provider %s", (name) => {
   const of = (key: string) => ({ key: `o-1:${key}`, orderId: "o-1", reference });
   const authorise = async (token: string): Promise<string> => {
     const answer = await bench.provider.authorise({ ...of("authorise"), amount, token }, patient);
-    return typeof answer === "string" ? answer : "declined";
+    if (typeof answer === "string") return answer;
+    return "approved" in answer ? "approved" : "declined";
   };
-  const capture = (money = amount) => bench.provider.capture({ ...of("capture"), amount: money }, patient);
+  const capture = (money = amount) =>
+    bench.provider.capture({ ...of("capture"), amount: money, final: true }, patient);
+  const capturePart = (part: string, minor: number, final = false) =>
+    bench.provider.capture(
+      { ...of(`capture:${part}`), amount: { ...amount, amount: minor }, part, final },
+      patient,
+    );
   const letGo = () => bench.provider.void(of("void"), patient);
   const refund = (number: number, minor: number) =>
     bench.provider.refund({ ...of(`refund:${number}`), amount: { ...amount, amount: minor } }, patient);
@@ -96,7 +103,7 @@ describe.each(Object.keys(benches))("the provider %s", (name) => {
   );
 
   test("one that was voided first is never approved", async () => {
-    expect(await letGo()).toBe("voided");
+    expect(await letGo()).toEqual([]);
     expect(await authorise(bench.tokens.approved)).toBe("voided");
     expect(money()).toEqual({ held: 0, taken: 0, given: 0 });
   });
@@ -104,16 +111,21 @@ describe.each(Object.keys(benches))("the provider %s", (name) => {
   test("what is held is captured once, and cannot be let go of then", async () => {
     await authorise(bench.tokens.approved);
     for (let time = 0; time < 3; time++) expect(await capture()).toBe("captured");
-    expect(await letGo()).toBe("captured");
+    expect(await letGo()).toEqual([{ amount: 1_530 }]);
     expect(await authorise(bench.tokens.approved)).toBe("approved");
     expect(money()).toEqual({ held: 0, taken: 1_530, given: 0 });
-    expect(await statement()).toMatchObject({ total: amount, state: "captured", refunds: [] });
+    expect(await statement()).toMatchObject({
+      total: amount,
+      state: "captured",
+      captures: [{ amount: 1_530 }],
+      refunds: [],
+    });
   });
 
   test("what is held is let go of once, and cannot be captured then", async () => {
     await authorise(bench.tokens.approved);
-    for (let time = 0; time < 3; time++) expect(await letGo()).toBe("voided");
-    expect(await capture()).toBe("voided");
+    for (let time = 0; time < 3; time++) expect(await letGo()).toEqual([]);
+    expect(await capture()).toEqual({ voided: [] });
     expect(await authorise(bench.tokens.approved)).toBe("voided");
     expect(money()).toEqual({ held: 0, taken: 0, given: 0 });
     expect(await statement()).toMatchObject({ total: amount, state: "voided", refunds: [] });
@@ -123,6 +135,55 @@ describe.each(Object.keys(benches))("the provider %s", (name) => {
     await authorise(bench.tokens.approved);
     await expect(capture({ ...amount, amount: 1_531 })).rejects.toThrow();
     expect(money()).toEqual({ held: 1_530, taken: 0, given: 0 });
+  });
+
+  test("what is held is captured in parts, each once, and the rest is let go of", async () => {
+    await authorise(bench.tokens.approved);
+    for (let time = 0; time < 3; time++) expect(await capturePart("s-1", 500)).toBe("captured");
+    expect(await capturePart("s-2", 300)).toBe("captured");
+    expect(money()).toEqual({ held: 730, taken: 800, given: 0 });
+    const taken = [
+      { key: "s-1", amount: 500 },
+      { key: "s-2", amount: 300 },
+    ];
+    expect(await statement()).toMatchObject({ state: "open", captures: taken });
+    // Some of it can go back before all is captured.
+    for (let time = 0; time < 2; time++) expect(await refund(1, 100)).toBe(100);
+    for (let time = 0; time < 3; time++) expect(await letGo()).toEqual(taken);
+    expect(await capturePart("s-1", 500)).toBe("captured");
+    expect(await capturePart("s-3", 1)).toEqual({ voided: taken });
+    expect(await authorise(bench.tokens.approved)).toBe("approved");
+    expect(money()).toEqual({ held: 0, taken: 800, given: 100 });
+    expect(await statement()).toMatchObject({ state: "captured", captures: taken });
+    expect(await refund(2, 700)).toBe(700);
+  });
+
+  test("the rest is let go of with the last part", async () => {
+    await authorise(bench.tokens.approved);
+    await capturePart("s-1", 500);
+    for (let time = 0; time < 3; time++) expect(await capturePart("s-2", 300, true)).toBe("captured");
+    expect(money()).toEqual({ held: 0, taken: 800, given: 0 });
+    expect(await statement()).toMatchObject({ state: "captured" });
+    expect(await letGo()).toHaveLength(2);
+  });
+
+  test("part of it is captured at once, under no name", async () => {
+    await authorise(bench.tokens.approved);
+    const now = { ...of("capture"), amount: { ...amount, amount: 300 }, final: false };
+    for (let time = 0; time < 3; time++) expect(await bench.provider.capture(now, patient)).toBe("captured");
+    expect(await capturePart("s-1", 1_230, true)).toBe("captured");
+    expect(await statement()).toMatchObject({
+      state: "captured",
+      captures: [{ amount: 300 }, { key: "s-1", amount: 1_230 }],
+    });
+    expect(money()).toEqual({ held: 0, taken: 1_530, given: 0 });
+  });
+
+  test("no more is captured in parts than is held", async () => {
+    await authorise(bench.tokens.approved);
+    await capturePart("s-1", 1_000);
+    expect(await capturePart("s-2", 531)).toEqual({ refused: "payment-declined" });
+    expect(money()).toEqual({ held: 530, taken: 1_000, given: 0 });
   });
 
   test("what is captured goes back in parts, each once", async () => {

@@ -4,7 +4,7 @@ import type { Provider } from "./provider.ts";
 import { stripeProvider } from "./stripe.ts";
 import { type ReadSecret, remembered, stripeAddress, stripeClient } from "./stripe-client.ts";
 import { secretsIn } from "./stripe-webhook.ts";
-import { testProvider } from "./test.ts";
+import { testProvider, usualLifetime } from "./test.ts";
 
 interface Opened {
   providers: Map<string, Provider>;
@@ -22,16 +22,24 @@ const unknown: ReadSecret = async (name) => {
  * provider's book; `:memory:` keeps it in this process.
  * @throws {Error} for a method that is not known
  */
-export function providers(config: Config, secret?: ReadSecret): ReadonlyMap<string, Provider> {
-  return open(config, secret).providers;
+export function providers(
+  config: Config,
+  secret?: ReadSecret,
+  now?: () => number,
+): ReadonlyMap<string, Provider> {
+  return open(config, secret, now).providers;
 }
 
-function open(config: Config, read: ReadSecret = unknown): Opened {
+function open(config: Config, read: ReadSecret = unknown, now: () => number = Date.now): Opened {
   const before = opened.get(config);
   if (before) return before;
   const secret = remembered(read);
   const known: Record<string, () => Provider> = {
-    test: () => testProvider(config.env.TEST_PROVIDER_BOOK ?? join(config.dataDir, "test-provider.db")),
+    test: () =>
+      testProvider(config.env.TEST_PROVIDER_BOOK ?? join(config.dataDir, "test-provider.db"), {
+        lifetime: lifetimeOf(config),
+        now,
+      }),
     stripe: () => stripeOf(config, secret),
   };
   const all = methods(config).map((name): [string, Provider] => {
@@ -54,7 +62,11 @@ function stripeOf(config: Config, secret: ReadSecret): Provider {
   return stripeProvider(stripeClient({ secret, address: stripeAddress(config), timeout }), config.publicUrl);
 }
 
-type Of = Pick<Kit<unknown>, "config" | "sidecar">;
+/** How long the test provider's authorisations last, in ms: `AUTHORISATION_LIFETIME_MS`. */
+export const lifetimeOf = ({ env }: Pick<Config, "env">): number =>
+  Number(env.AUTHORISATION_LIFETIME_MS || usualLifetime);
+
+type Of = Pick<Kit<unknown>, "config" | "sidecar" | "now">;
 const readerOf =
   ({ sidecar }: Of): ReadSecret =>
   (name) =>
@@ -65,14 +77,14 @@ export const providersOf = (kit: Of): ReadonlyMap<string, Provider> => providers
 
 /** What Stripe signs its webhooks with. @throws when it is not in the secret store */
 export async function webhookSecrets(kit: Of): Promise<string[]> {
-  const secrets = secretsIn(await open(kit.config, readerOf(kit)).secret("stripe-webhook-secret"));
+  const secrets = secretsIn(await open(kit.config, readerOf(kit), kit.now).secret("stripe-webhook-secret"));
   if (secrets.length === 0) throw new Error("the secret stripe-webhook-secret is empty");
   return secrets;
 }
 
 /** @throws when a method is switched on that has not got all it needs */
 export async function complete(kit: Of): Promise<void> {
-  const { providers: all, secret } = open(kit.config, readerOf(kit));
+  const { providers: all, secret } = open(kit.config, readerOf(kit), kit.now);
   if (!all.has("stripe")) return;
   await Promise.all([secret("stripe-api-key"), webhookSecrets(kit)]).catch((cause) => {
     throw new Error(

@@ -1,13 +1,26 @@
 import { describe, expect, test } from "bun:test";
 import type { Call } from "../calls.ts";
+import type { Outcome } from "../payment.ts";
 import { ask, type Provider } from "./provider.ts";
 
 const amount = { amount: 1_530, currency: "GBP" };
 const common = { orderId: "o-1", method: "test" };
 const calls = {
   authorise: { ...common, key: "o-1:authorise", operation: "authorise", amount, token: "tok_ok" },
-  capture: { ...common, key: "o-1:capture", operation: "capture", amount },
+  capture: { ...common, key: "o-1:capture", operation: "capture", amount, final: true, renewals: 0 },
+  part: {
+    ...{
+      ...common,
+      key: "o-1:capture:s-1",
+      operation: "capture",
+      amount,
+      part: "s-1",
+      final: false,
+      renewals: 2,
+    },
+  },
   void: { ...common, key: "o-1:void", operation: "void" },
+  renew: { ...common, key: "o-1:renew:3", operation: "renew", amount, number: 3 },
   refund: { ...common, key: "o-1:refund:2", operation: "refund", amount, number: 2 },
 } satisfies Record<string, Call>;
 
@@ -16,10 +29,11 @@ const never = <T>() => new Promise<T>(() => undefined);
 /** A provider that does as told, and notes what it was asked. */
 function provider(over: Partial<Provider> = {}) {
   const asked: string[] = [];
-  const noted: Provider = {
-    authorise: async () => "approved",
+  const noted: Provider & Pick<Required<Provider>, "renew"> = {
+    authorise: async () => ({ approved: true, until: 5_000 }),
     capture: async () => "captured",
-    void: async () => "voided",
+    void: async () => [],
+    renew: async () => ({ until: 9_000 }),
     refund: async ({ amount }) => amount.amount,
     askedSince: async () => ({ payments: [] }),
     statement: async () => undefined,
@@ -37,17 +51,20 @@ function provider(over: Partial<Provider> = {}) {
     authorise: note(noted.authorise),
     capture: note(noted.capture),
     void: note(noted.void),
+    renew: note(noted.renew),
     refund: note(noted.refund),
   };
 }
 
 describe("what came of a call", () => {
   test.each([
-    [calls.authorise, { type: "authorised" }],
+    [calls.authorise, { type: "authorised", until: 5_000 }],
     [calls.capture, { type: "captured" }],
-    [calls.void, { type: "voided" }],
+    [calls.part, { type: "captured", key: "s-1" }],
+    [calls.void, { type: "voided", taken: [] }],
+    [calls.renew, { type: "renewed", number: 3, until: 9_000 }],
     [calls.refund, { type: "refunded", number: 2, amount: 1_530 }],
-  ] as const)("%j → %j", async (call, outcome) => {
+  ] as [Call, Outcome][])("%j → %j", async (call, outcome) => {
     const asked = provider();
     expect(await ask(asked, call, 1_000)).toEqual(outcome);
     expect(asked.asked).toEqual([call.key]);
@@ -90,14 +107,16 @@ describe("an authorisation that is not answered in time", () => {
 
 describe("what the provider did before, and we do not remember", () => {
   test("it let go of what we want to capture", async () => {
-    expect(await ask(provider({ capture: async () => "voided" }), calls.capture, 1_000)).toEqual({
+    const taken = [{ key: "s-1", amount: 500 }];
+    expect(await ask(provider({ capture: async () => ({ voided: taken }) }), calls.capture, 1_000)).toEqual({
       type: "voided",
+      taken,
     });
   });
 
   test("it took what we want to let go of", async () => {
-    const taken = { void: async () => "captured" as const };
-    expect(await ask(provider(taken), calls.void, 1_000)).toEqual({ type: "captured" });
+    const taken = { void: async () => [amount] };
+    expect(await ask(provider(taken), calls.void, 1_000)).toEqual({ type: "voided", taken: [amount] });
     expect(await ask(provider({ ...taken, authorise: () => never() }), calls.authorise, 10)).toEqual({
       type: "authorised",
     });
@@ -112,10 +131,44 @@ describe("what the provider did before, and we do not remember", () => {
   });
 });
 
-test.each([calls.capture, calls.void, calls.refund])(
+describe("a part that cannot be captured", () => {
+  test("is refused, and says why", async () => {
+    const refuses = provider({ capture: async () => ({ refused: "partial-capture-unavailable" }) });
+    expect(await ask(refuses, calls.part, 1_000)).toEqual({
+      type: "capture-refused",
+      key: "s-1",
+      reason: "partial-capture-unavailable",
+    });
+    // What is captured at once was approved as such.
+    await expect(ask(refuses, calls.capture, 1_000)).rejects.toThrow("did not capture o-1");
+  });
+
+  test("has run out after so many renewals", async () => {
+    const late = provider({ capture: async () => "expired" });
+    expect(await ask(late, calls.part, 1_000)).toEqual({ type: "ran-out", key: "s-1", renewals: 2 });
+  });
+});
+
+describe("a renewal", () => {
+  test("is declined, or there is none", async () => {
+    for (const over of [{ renew: async () => "declined" as const }, { renew: undefined }])
+      expect(await ask({ ...provider(), ...over }, calls.renew, 1_000)).toEqual({
+        type: "not-renewed",
+        number: 3,
+      });
+  });
+});
+
+test.each([calls.capture, calls.void, calls.renew, calls.refund])(
   "$operation without an answer is made again later",
   async (call) => {
-    const silent = provider({ capture: () => never(), void: () => never(), refund: () => never() });
+    const nobody = {
+      capture: () => never(),
+      void: () => never(),
+      renew: () => never(),
+      refund: () => never(),
+    };
+    const silent = provider(nobody as Partial<Provider>);
     await expect(ask(silent, call, 10)).rejects.toThrow("did not answer within 10 ms");
   },
 );

@@ -1,5 +1,6 @@
 import type { Call } from "../calls.ts";
-import type { Money, Outcome } from "../payment.ts";
+import type { Asked as Taken } from "../captures.ts";
+import type { CaptureFailure, Money, Outcome } from "../payment.ts";
 import type { Statement } from "../reconcile.ts";
 
 interface Request {
@@ -16,6 +17,14 @@ export interface Asked {
   payments: { orderId: string; reference?: string }[];
   /** Where the next page begins; absent on the last. */
   after?: string;
+}
+
+export interface Approval {
+  approved: true;
+  /** When it runs out, in milliseconds since the epoch; absent where the provider does not say. */
+  until?: number;
+  /** It can be captured only once. */
+  whole?: true;
 }
 
 /**
@@ -40,17 +49,27 @@ export interface Provider {
   authorise(
     request: Request & { amount: Money; token: string },
     signal: AbortSignal,
-  ): Promise<"approved" | "declined" | "voided" | { declined: string }>;
+  ): Promise<Approval | "declined" | "voided" | { declined: string }>;
   /**
-   * Takes what is held.
-   * @returns `voided` when it has been let go of
+   * Takes some of what is held. `part` is the name that both sides know this capture by; absent for what is captured
+   * at once. With `final` the rest is let go of.
+   * @returns `expired` when the authorisation has run out, and may be renewed; when nothing is held any more, all that
+   * was taken; `refused` for a part that cannot be had
    */
-  capture(request: Request & { amount: Money }, signal: AbortSignal): Promise<"captured" | "voided">;
+  capture(
+    request: Request & { amount: Money; part?: string; final: boolean },
+    signal: AbortSignal,
+  ): Promise<"captured" | "expired" | { voided: Taken[] } | { refused: CaptureFailure }>;
   /**
-   * Lets go of what is held. An authorisation that has not been answered yet will never be approved then.
-   * @returns `captured` when it has been taken, and can only be refunded
+   * Lets go of what is held and not taken. An authorisation that has not been answered yet will never be approved then.
+   * @returns all that was taken, and can only be refunded
    */
-  void(request: Request, signal: AbortSignal): Promise<"voided" | "captured">;
+  void(request: Request, signal: AbortSignal): Promise<Taken[]>;
+  /**
+   * Holds what is held, and not taken, for longer. A provider without this lets go of it in the end.
+   * @returns until when, in milliseconds since the epoch
+   */
+  renew?(request: Request & { amount: Money }, signal: AbortSignal): Promise<{ until: number } | "declined">;
   /**
    * Gives back some of what was taken.
    * @returns what was given back under this key, in minor units
@@ -83,13 +102,21 @@ export async function ask(provider: Provider, call: Call, timeout: number): Prom
         ? open(provider.open, call, timeout)
         : authorise(provider, call, timeout);
     case "capture":
-      return {
-        type: await within(timeout, (signal) =>
-          provider.capture({ key, orderId, reference, amount: call.amount }, signal),
-        ),
-      };
-    case "void":
-      return { type: await within(timeout, (signal) => provider.void({ key, orderId, reference }, signal)) };
+      return capture(provider, call, timeout);
+    case "void": {
+      const taken = await within(timeout, (signal) => provider.void({ key, orderId, reference }, signal));
+      return { type: "voided", taken };
+    }
+    case "renew": {
+      const { amount, number } = call;
+      const { renew } = provider;
+      const answer = renew
+        ? await within(timeout, (signal) => renew({ key, orderId, reference, amount }, signal))
+        : "declined";
+      return answer === "declined"
+        ? { type: "not-renewed", number }
+        : { type: "renewed", number, until: answer.until };
+    }
     case "refund": {
       const { amount, number } = call;
       const given = await within(timeout, (signal) =>
@@ -128,15 +155,36 @@ async function authorise(provider: Provider, call: Authorise, timeout: number): 
       : await within(timeout, (signal) =>
           provider.authorise({ key, orderId, reference, amount, token }, signal),
         ).catch(late);
-  if (answer === "approved") return { type: "authorised" };
   if (answer === "declined") return { type: "declined", reason: "payment-declined" };
   if (typeof answer === "object") {
-    return { type: "declined", reason: "payment-declined", why: answer.declined };
+    if ("declined" in answer) return { type: "declined", reason: "payment-declined", why: answer.declined };
+    const { until, whole } = answer;
+    return {
+      type: "authorised",
+      ...(until === undefined ? {} : { until }),
+      ...(whole === undefined ? {} : { whole }),
+    };
   }
-  const end = await within(timeout, (signal) =>
+  const taken = await within(timeout, (signal) =>
     provider.void({ key: `${orderId}:void`, orderId, reference }, signal),
   );
-  return end === "captured" ? { type: "authorised" } : { type: "declined", reason: "timed-out" };
+  return taken.length > 0 ? { type: "authorised" } : { type: "declined", reason: "timed-out" };
+}
+
+async function capture(
+  provider: Provider,
+  { key, orderId, reference, amount, part, final, renewals }: Call & { operation: "capture" },
+  timeout: number,
+): Promise<Outcome> {
+  const named = part === undefined ? {} : { key: part };
+  const answer = await within(timeout, (signal) =>
+    provider.capture({ key, orderId, reference, amount, part, final }, signal),
+  );
+  if (answer === "captured") return { type: "captured", ...named };
+  if (answer === "expired") return { type: "ran-out", renewals, ...named };
+  if ("voided" in answer) return { type: "voided", taken: answer.voided };
+  if (part === undefined) throw new Error(`The provider did not capture ${orderId}: ${answer.refused}`);
+  return { type: "capture-refused", key: part, reason: answer.refused };
 }
 
 function late(error: unknown): "late" {

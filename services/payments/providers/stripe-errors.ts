@@ -43,9 +43,12 @@ export function refusalOf(error: unknown): string | undefined {
 export const isOutOfStep = (error: unknown): boolean =>
   error instanceof Stripe.errors.StripeIdempotencyError ||
   (error instanceof Stripe.errors.StripeInvalidRequestError &&
-    ["payment_intent_unexpected_state", "charge_already_captured", "charge_already_refunded"].includes(
-      error.code ?? "",
-    ));
+    [
+      "payment_intent_unexpected_state",
+      "charge_already_captured",
+      "charge_already_refunded",
+      "charge_expired_for_capture",
+    ].includes(error.code ?? ""));
 
 /** The error as our log should have it: what Stripe says of a key is replaced by what to do about it. */
 export function explained(error: unknown): unknown {

@@ -55,7 +55,9 @@ test("everything that we ask of Stripe is in its description, and has the right 
   const settled = await Promise.allSettled([
     stripe.authorise({ ...of("a"), amount, token: "pm_card_visa" }, patient),
     stripe.authorise({ ...of("b"), amount, token: "ctoken_1" }, patient),
-    stripe.capture({ ...of("c"), amount }, patient),
+    stripe.capture({ ...of("c"), amount, final: true }, patient),
+    stripe.capture({ ...of("p"), amount, part: "s-1", final: false }, patient),
+    stripe.capture({ ...of("f"), amount, part: "s-2", final: true }, patient),
     stripe.void(of("v"), patient),
     stripe.refund({ ...of("r:refund:1"), amount }, patient),
     stripe.statement("o-1", reference),

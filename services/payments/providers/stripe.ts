@@ -3,12 +3,26 @@ import type { Dispute, Money } from "../payment.ts";
 import type { Provider } from "./provider.ts";
 import { declineOf, explained, isOutOfStep, refusalOf, wordFor } from "./stripe-errors.ts";
 import { fromStripe, toStripe, Unpayable } from "./stripe-money.ts";
-import { disputesOf, isOpen, lost, stands, stateOf, subject, sum } from "./stripe-reading.ts";
+import {
+  approvalOf,
+  captureField,
+  disputesOf,
+  isOpen,
+  isWhole,
+  lost,
+  refundOf,
+  stands,
+  stateOf,
+  subject,
+  sum,
+  takenOf,
+} from "./stripe-reading.ts";
 
 type Intent = Stripe.PaymentIntent;
 
 /** Stripe's own limit of a page. */
 const mostAtOnce = 100;
+const expand = ["latest_charge"];
 /** What happens to a payment of ours and is told of as an event; Stripe keeps events for 30 days. */
 const happenings = [
   "payment_intent.created",
@@ -18,6 +32,9 @@ const happenings = [
   "charge.refunded",
 ];
 
+/** Stripe has no way to hold money for longer: an authorisation that runs out is gone. */
+export type StripeProvider = Required<Omit<Provider, "renew">>;
+
 /**
  * Payments through Stripe: a payment is a PaymentIntent, authorised by its confirmation and captured by hand. The
  * intent is made first, unconfirmed; once its id is on our disk every further call is about that one intent, and its
@@ -25,7 +42,7 @@ const happenings = [
  * @param client Stripe's library
  * @param shop whose payments these are, where several share an account
  */
-export function stripeProvider(client: () => Promise<Stripe>, shop: string): Required<Provider> {
+export function stripeProvider(client: () => Promise<Stripe>, shop: string): StripeProvider {
   /** Runs calls of Stripe's, with errors that say what to do. */
   async function at<T>(work: (stripe: Stripe) => Promise<T>): Promise<T> {
     try {
@@ -36,7 +53,7 @@ export function stripeProvider(client: () => Promise<Stripe>, shop: string): Req
   }
 
   const look = (id: string): Promise<Intent> =>
-    at((stripe) => stripe.paymentIntents.retrieve(id, { expand: ["latest_charge"] }));
+    at((stripe) => stripe.paymentIntents.retrieve(id, { expand }));
 
   /** The answer to a call, or the intent as it is when the call came too late or was answered before. */
   async function current(
@@ -52,6 +69,16 @@ export function stripeProvider(client: () => Promise<Stripe>, shop: string): Req
       throw error;
     }
   }
+
+  /** Lets go of what is left of an intent that was captured in part. */
+  const release = (id: string, key: string): Promise<Intent> =>
+    current(id, (stripe) =>
+      stripe.paymentIntents.capture(
+        id,
+        { amount_to_capture: 0, final_capture: true },
+        { idempotencyKey: key },
+      ),
+    );
 
   const refundsOf = (id: string): Promise<Stripe.Refund[]> =>
     at(async (stripe) => {
@@ -73,6 +100,7 @@ export function stripeProvider(client: () => Promise<Stripe>, shop: string): Req
               ...toStripe(asked),
               capture_method: "manual",
               allowed_payment_method_types: ["card"],
+              payment_method_options: { card: { request_multicapture: "if_available" } },
               metadata: { orderId, shop },
             },
             { idempotencyKey: key },
@@ -93,14 +121,14 @@ export function stripeProvider(client: () => Promise<Stripe>, shop: string): Req
           stripe.paymentIntents.confirm(
             id,
             // The customer is not there to be asked anything: a card that wants to ask is declined.
-            { ...methodOf(token), error_on_requires_action: true },
+            { ...methodOf(token), error_on_requires_action: true, expand },
             { idempotencyKey: key },
           ),
         );
         switch (intent.status) {
           case "requires_capture":
           case "succeeded":
-            return "approved";
+            return approvalOf(intent);
           case "canceled":
             return "voided";
           case "requires_payment_method":
@@ -118,28 +146,48 @@ export function stripeProvider(client: () => Promise<Stripe>, shop: string): Req
       }
     },
 
-    async capture({ key, reference, amount }) {
+    async capture({ key, reference, amount: asked, part, final }) {
       const id = named(reference);
+      const { amount } = toStripe(asked);
+      if (part !== undefined || !final) {
+        // The state of what is captured in parts does not say which: each leaves its name.
+        const before = await look(id);
+        if (has(before, part)) {
+          if (final && before.status === "requires_capture") await release(id, `${key}:rest`);
+          return "captured";
+        }
+        if (before.status !== "requires_capture") return { voided: takenOf(before) };
+        if (isWhole(before) && !final) return { refused: "partial-capture-unavailable" };
+        if (amount > before.amount_capturable) return { refused: "payment-declined" };
+      }
       const intent = await current(id, (stripe) =>
         stripe.paymentIntents.capture(
           id,
-          { amount_to_capture: toStripe(amount).amount },
-          { idempotencyKey: key },
+          {
+            amount_to_capture: amount,
+            ...(final ? {} : { final_capture: false }),
+            ...(part === undefined ? {} : { metadata: { [captureField(part)]: String(amount) } }),
+          },
+          { idempotencyKey: part === undefined ? key : `${key}:${amount}` },
         ),
-      );
-      if (intent.status === "succeeded") return "captured";
+      ).catch((error: unknown) => {
+        if (part === undefined || declineOf(error) === undefined) throw error;
+      });
+      if (intent === undefined) return { refused: "payment-declined" };
+      if (has(intent, part)) return "captured";
       // Also by Stripe itself, when it was held for longer than the card allows.
-      if (intent.status === "canceled") return "voided";
+      if (intent.status !== "requires_capture") return { voided: takenOf(intent) };
       throw new Error(`Stripe did not capture ${id}: it is ${intent.status}`);
     },
 
     async void({ key, reference }) {
       const id = named(reference);
-      const intent = await current(id, (stripe) =>
-        stripe.paymentIntents.cancel(id, {}, { idempotencyKey: key }),
-      );
-      if (intent.status === "canceled") return "voided";
-      if (intent.status === "succeeded") return "captured";
+      const before = await look(id);
+      const partly = before.status === "requires_capture" && before.amount_received > 0;
+      const intent = partly
+        ? await release(id, key)
+        : await current(id, (stripe) => stripe.paymentIntents.cancel(id, {}, { idempotencyKey: key }));
+      if (intent.status === "canceled" || intent.status === "succeeded") return takenOf(intent);
       throw new Error(`Stripe did not cancel ${id}: it is ${intent.status}`);
     },
 
@@ -204,18 +252,18 @@ export function stripeProvider(client: () => Promise<Stripe>, shop: string): Req
       const refunds = intent.amount_received > 0 ? await refundsOf(reference) : [];
       const money = (amount: number): Money => fromStripe(amount, intent.currency);
       const disputes = await disputesAbout(intent);
+      // The oldest first, which Stripe lists last.
+      refunds.reverse();
       const returned = money(sum(refunds)).amount + lost(disputes, intent.currency).amount;
       return {
         reference,
         total: money(intent.amount),
         state: stateOf(intent),
-        refunds: refunds
-          .filter(({ metadata }) => metadata?.key)
-          .map((refund) => ({
-            number: Number(refund.metadata?.key?.split(":").at(-1)),
-            amount: stands(refund),
-          }))
-          .sort((a, b) => a.number - b.number),
+        captures: takenOf(intent),
+        refunds: refunds.flatMap((refund) => {
+          const name = refundOf(refund);
+          return name ? [{ ...name, amount: stands(refund) }] : [];
+        }),
         refunded: Math.min(returned, money(intent.amount_received).amount),
         disputes,
       };
@@ -231,6 +279,10 @@ export function stripeProvider(client: () => Promise<Stripe>, shop: string): Req
 function isRepeated({ lastResponse: { headers } }: Stripe.Response<Intent>): boolean {
   return new Headers(headers).get("idempotent-replayed") === "true";
 }
+
+/** Whether it has been captured by this name; what is captured at once has none. */
+const has = (intent: Intent, part: string | undefined): boolean =>
+  takenOf(intent).some(({ key }) => key === part);
 
 /** @throws {Error} for a payment that Stripe was never told of */
 function named(reference: string | undefined): string {

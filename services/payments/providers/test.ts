@@ -1,6 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import type { Asked as Taken } from "../captures.ts";
 import type { Provider } from "./provider.ts";
 
 interface Behaviour {
@@ -9,6 +10,8 @@ interface Behaviour {
   failures?: number;
   /** Milliseconds from the first call to the answer. */
   takes?: number;
+  /** What it approves cannot be renewed. */
+  expires?: true;
 }
 
 /** How a token is answered; one that is not here is declined. */
@@ -18,18 +21,23 @@ const behaviours: Record<string, Behaviour> = {
   tok_timeout: { answer: "never" },
   tok_flaky: { answer: "approved", failures: 2 },
   tok_slow: { answer: "approved", takes: 5_000 },
+  tok_expires: { answer: "approved", expires: true },
 };
+
+const day = 24 * 60 * 60_000;
+/** How long an authorisation lasts, in milliseconds, where nothing else is said. */
+export const usualLifetime = 7 * day;
 
 /** One operation in the provider's book. */
 export interface Operation {
   /** The order's id. */
   payment: string;
   key: string;
-  operation: "authorise" | "capture" | "void" | "refund";
-  /** Minor units; of a void, what it let go of. */
+  operation: "authorise" | "capture" | "void" | "renew" | "refund";
+  /** Minor units; of a void, what it let go of; of a renewal, what it is for. */
   amount: number;
   currency: string;
-  outcome: "pending" | "approved" | "declined" | "captured" | "voided" | "refunded";
+  outcome: "pending" | "approved" | "declined" | "captured" | "voided" | "renewed" | "refunded";
   /** Calls up to its answer; of those after that there is no count. */
   calls: number;
   /** Of the first call, in milliseconds since the epoch. */
@@ -39,18 +47,30 @@ export interface Operation {
 type Asked = Pick<Operation, "payment" | "key" | "amount" | "currency">;
 
 export interface TestProvider extends Provider {
+  renew: NonNullable<Provider["renew"]>;
   /** Every operation that was asked for, by payment. */
   book(): Operation[];
   close(): void;
+}
+
+interface Options {
+  /** Other tokens, or other ways to answer them. */
+  tokens?: Record<string, Behaviour>;
+  /** Milliseconds for which an authorisation lasts. */
+  lifetime?: number;
+  /** Milliseconds since the epoch. */
+  now?(): number;
 }
 
 /**
  * The provider that decides by token. It stands for somebody else's system: its book is a file of its own that
  * survives the end of this process at any moment. (A power cut is not its concern: it does not wait for the disk.)
  * @param path the file of the book, made when it is not there
- * @param tokens other tokens, or other ways to answer them
  */
-export function testProvider(path: string, tokens: Record<string, Behaviour> = {}): TestProvider {
+export function testProvider(
+  path: string,
+  { tokens = {}, lifetime = usualLifetime, now = Date.now }: Options = {},
+): TestProvider {
   const known = { ...behaviours, ...tokens };
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const db = new DatabaseSync(path);
@@ -60,6 +80,8 @@ export function testProvider(path: string, tokens: Record<string, Behaviour> = {
     payment text not null, key text not null, operation text not null, amount integer not null,
     currency text not null, outcome text not null, calls integer not null, asked_at integer not null,
     primary key (payment, key)) without rowid`);
+  // Whose authorisations end when they run out.
+  db.exec("create table if not exists unrenewable (payment text primary key) without rowid");
   const columns = "payment, key, operation, amount, currency, outcome, calls, asked_at as askedAt";
   const askedSince = db.prepare(
     `select distinct payment from operations where asked_at >= ? and payment > ? order by payment limit ?`,
@@ -67,6 +89,8 @@ export function testProvider(path: string, tokens: Record<string, Behaviour> = {
   const every = db.prepare(`select ${columns} from operations order by payment, asked_at, key`);
   const ofPayment = db.prepare(`select ${columns} from operations where payment = ?`);
   const write = db.prepare("insert or replace into operations values (?, ?, ?, ?, ?, ?, ?, ?)");
+  const isUnrenewable = db.prepare("select 1 from unrenewable where payment = ?");
+  const doNotRenew = db.prepare("insert or ignore into unrenewable values (?)");
   const [begin, commit] = [db.prepare("begin immediate"), db.prepare("commit")];
 
   /** Carries out an operation unless that has happened already, or `perform` finds that there is nothing to do. */
@@ -80,9 +104,7 @@ export function testProvider(path: string, tokens: Record<string, Behaviour> = {
       const before = lines.find(({ key }) => key === asked.key);
       if (before && before.outcome !== "pending") return before;
       const after = perform(lines, before);
-      if (after === undefined) return after;
-      const { payment, key, operation, amount, currency, outcome, calls, askedAt } = after;
-      write.run(payment, key, operation, amount, currency, outcome, calls, askedAt);
+      if (after !== undefined) put(after);
       return after;
     } finally {
       // What `perform` refuses has written nothing.
@@ -90,57 +112,99 @@ export function testProvider(path: string, tokens: Record<string, Behaviour> = {
     }
   }
 
+  function letGo(asked: Asked): void {
+    once(asked, (others): Operation | undefined => {
+      const { approved, captured, voided, currency } = sums(others);
+      // What was captured whole has nothing left to let go of.
+      if (voided || (captured > 0 && captured === approved)) return undefined;
+      const rest = first({ ...asked, amount: approved - captured, currency });
+      return { ...rest, operation: "void", outcome: "voided" };
+    });
+  }
+
+  function put({ payment, key, operation, amount, currency, outcome, calls, askedAt }: Operation): void {
+    write.run(payment, key, operation, amount, currency, outcome, calls, askedAt);
+  }
+
   const linesOf = (payment: string) => ofPayment.all(payment) as unknown as Operation[];
-  const first = (asked: Asked) => ({ ...asked, calls: 1, askedAt: Date.now() });
+  const first = (asked: Asked) => ({ ...asked, calls: 1, askedAt: now() });
+  /** When what is held runs out: so long after it was approved, or renewed. */
+  const until = (lines: Operation[]): number =>
+    lines.reduce(
+      (last, { outcome, askedAt }) =>
+        outcome === "approved" || outcome === "renewed" ? Math.max(last, askedAt + lifetime) : last,
+      0,
+    );
 
   return {
     async authorise({ key, orderId, amount: { amount, currency }, token }, signal) {
-      const { answer, failures = 0, takes = 0 } = known[token] ?? { answer: "declined" };
+      const { answer, failures = 0, takes = 0, expires } = known[token] ?? { answer: "declined" };
       const asked = { payment: orderId, key, amount, currency };
       for (let call = 1; ; call = 0) {
         const { outcome, calls, askedAt } = once(asked, (others, before) => {
           const line = before ? { ...before, calls: before.calls + call } : first(asked);
-          const due = line.calls > failures && Date.now() >= line.askedAt + takes;
+          const due = line.calls > failures && now() >= line.askedAt + takes;
           const voided = others.some(({ operation }) => operation === "void");
           const settled = due && answer !== "never" ? answer : "pending";
+          if (expires && settled === "approved") doNotRenew.run(orderId);
           return { ...line, operation: "authorise", outcome: voided ? "voided" : settled };
         });
-        if (outcome === "approved" && sums(linesOf(orderId)).voided) return "voided";
-        if (outcome === "approved" || outcome === "declined" || outcome === "voided") return outcome;
+        if (outcome === "approved") {
+          const lines = linesOf(orderId);
+          const { voided, captured } = sums(lines);
+          return voided && captured === 0 ? "voided" : { approved: true, until: until(lines) };
+        }
+        if (outcome === "declined" || outcome === "voided") return outcome;
         if (calls <= failures) throw new Error("The test provider is out of order for a moment");
-        await (answer === "never" ? aborted(signal) : pause(askedAt + takes - Date.now(), signal));
+        await (answer === "never" ? aborted(signal) : pause(askedAt + takes - now(), signal));
       }
     },
 
-    async capture({ key, orderId, amount: { amount, currency } }) {
+    async capture({ key, orderId, amount: { amount, currency }, part, final }) {
       const asked = { payment: orderId, key, amount, currency };
+      let [expired, tooMuch] = [false, false];
       const line = once(asked, (others): Operation | undefined => {
         const { approved, captured, voided } = sums(others);
         if (voided) return undefined;
-        if (captured + amount > approved) throw new Error(`There is no ${amount} held to capture`);
+        tooMuch = captured + amount > approved;
+        expired = now() >= until(others);
+        if (tooMuch || expired) return undefined;
         return { ...first(asked), operation: "capture", outcome: "captured" };
       });
-      return line ? "captured" : "voided";
+      if (line && final) letGo({ ...asked, key: `${key}:rest` });
+      if (line) return "captured";
+      if (tooMuch && part === undefined) throw new Error(`There is no ${amount} held to capture`);
+      if (tooMuch) return { refused: "payment-declined" };
+      return expired ? "expired" : { voided: taken(linesOf(orderId)) };
     },
 
     async void({ key, orderId }) {
       const asked = { payment: orderId, key, amount: 0, currency: "XXX" };
-      const line = once(asked, (others): Operation | undefined => {
-        const { approved, captured, currency } = sums(others);
-        if (captured > 0) return undefined;
-        return { ...first({ ...asked, amount: approved, currency }), operation: "void", outcome: "voided" };
+      letGo(asked);
+      return taken(linesOf(orderId));
+    },
+
+    async renew({ key, orderId, amount: { amount, currency } }) {
+      const asked = { payment: orderId, key, amount, currency };
+      const { outcome, askedAt } = once(asked, (others): Operation => {
+        const { voided } = sums(others);
+        const no = voided || isUnrenewable.get(orderId) !== undefined;
+        return { ...first(asked), operation: "renew", outcome: no ? "declined" : "renewed" };
       });
-      return line ? "voided" : "captured";
+      return outcome === "renewed" ? { until: askedAt + lifetime } : "declined";
     },
 
     async refund({ key, orderId, amount: { amount, currency } }) {
       const asked = { payment: orderId, key, amount, currency };
-      const line = once(asked, (others): Operation => {
+      const line = once(asked, (others): Operation | undefined => {
         const { captured, refunded } = sums(others);
-        if (refunded + amount > captured) throw new Error(`There is no ${amount} left to refund`);
-        return { ...first(asked), operation: "refund", outcome: "refunded" };
+        if (captured === 0) throw new Error("Nothing was captured");
+        const left = Math.min(amount, captured - refunded);
+        if (left === 0) return undefined;
+        return { ...first({ ...asked, amount: left }), operation: "refund", outcome: "refunded" };
       });
-      return line.amount;
+      // Where nothing is left the customer has it.
+      return line?.amount ?? amount;
     },
 
     async askedSince(since, { after = "", limit }) {
@@ -153,15 +217,17 @@ export function testProvider(path: string, tokens: Record<string, Behaviour> = {
       const lines = linesOf(orderId);
       const asked = lines.find(({ operation }) => operation === "authorise");
       if (asked === undefined) return undefined;
-      const { captured, voided } = sums(lines);
-      const declined = asked.outcome === "declined";
+      const { approved, captured, voided } = sums(lines);
+      const over = voided || (captured > 0 && captured === approved);
+      const nothing = asked.outcome === "declined" ? "declined" : "voided";
+      const isOver = over || asked.outcome === "declined";
       return {
         total: { amount: asked.amount, currency: asked.currency },
-        state: captured > 0 ? "captured" : voided ? "voided" : declined ? "declined" : "open",
+        state: isOver ? (captured > 0 ? "captured" : nothing) : "open",
+        captures: taken(lines),
         refunds: lines
           .filter(({ operation }) => operation === "refund")
-          .map(({ key, amount }) => ({ number: Number(key.split(":").at(-1)), amount }))
-          .sort((a, b) => a.number - b.number),
+          .map(({ key, amount }) => ({ ...refundOf(key), amount })),
       };
     },
 
@@ -176,6 +242,21 @@ function sums(lines: Operation[]) {
   const voided = lines.some(({ operation }) => operation === "void");
   const currency = lines[0]?.currency ?? "XXX";
   return { approved: of("approved"), captured: of("captured"), refunded: of("refunded"), voided, currency };
+}
+
+/** What was captured, by the names that captures have in their keys. */
+const taken = (lines: Operation[]): Taken[] =>
+  lines
+    .filter(({ outcome }) => outcome === "captured")
+    .map(({ key, amount }) => {
+      const [, part] = /:capture:(.+)$/.exec(key) ?? [];
+      return part === undefined ? { amount } : { key: part, amount };
+    });
+
+/** A refund's number, or the return that it is for, as it is in its key. */
+function refundOf(key: string): { number: number } | { key: string } {
+  const [, of] = /:return:(.+)$/.exec(key) ?? [];
+  return of === undefined ? { number: Number(key.split(":").at(-1)) } : { key: of };
 }
 
 /** Waits for ever, unless nobody waits any longer. */
