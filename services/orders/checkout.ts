@@ -67,8 +67,10 @@ const checkout: Record<Order["status"], Steps> = {
   reserved: {
     ...nothingLeaves,
     "payment-authorised": (order, at) => [{ type: "confirmed", at, paid: atOnce(order) }],
-    "payment-captured": (order, at, { amount = order.total.amount }) =>
-      amount === order.total.amount ? [{ type: "confirmed", at }] : [{ type: "confirmed", at, paid: amount }],
+    "payment-captured": (order, at, { key, amount = order.total.amount }) => {
+      if (key !== undefined) return [];
+      return [{ type: "confirmed", at, ...(amount === order.total.amount ? {} : { paid: amount }) }];
+    },
     "payment-declined": (_, at) => abort({ stock: true, money: false }, "payment-declined", at),
     "payment-timed-out": (_, at) => abort({ stock: true, money: false }, "timed-out", at),
     "payment-expired": (order, at) => [

@@ -51,7 +51,8 @@ export function askReturn(
 /** What a customer has sent back is here. */
 export function receive(order: Order, { returnId, lines, at }: Receive): OrderEvent[] | Rejection {
   const asked = order.returns?.find(({ id }) => id === returnId);
-  if (!hasSent(order) || asked === undefined || asked.status !== "requested") {
+  if (asked === undefined) return { rejected: "not-found", detail: "A return with this id does not exist" };
+  if (asked.status !== "requested") {
     return { rejected: "already-received", detail: "What was to be returned has been received already" };
   }
   const most = counted(asked.units);

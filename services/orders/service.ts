@@ -13,5 +13,5 @@ export default service({
   reactions,
   jobs,
   flags,
-  statuses: { "unknown-product": 422, "mixed-currencies": 422, "total-too-large": 422 },
+  statuses: { "not-found": 404, "unknown-product": 422, "mixed-currencies": 422, "total-too-large": 422 },
 });

@@ -38,8 +38,9 @@ async function pending(order: string): Promise<string> {
 async function dispatch(order: string, body?: object): Promise<string> {
   const id = await pending(order);
   await ask(`/api/shipments/${id}/dispatch`, body);
+  // Shipping hears last that it may go.
   await eventually("it has left", async () =>
-    (await read(order)).shipments.some((one) => one.id === id && one.status === "dispatched"),
+    (await shipments(order)).some((one) => one.id === id && one.status === "dispatched"),
   );
   return id;
 }

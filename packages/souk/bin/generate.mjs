@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Generates what follows from the code of every service: its contract files and the table of who may call what, or its
-// next migration.
+// Generates what follows from the code of every service: its contract files, the table of who may call what and that of
+// what becomes of an order, or its next migration.
 import fs from "node:fs";
 import { launch } from "./launch.mjs";
 
@@ -17,6 +17,7 @@ const services = fs
   .readdirSync("services")
   .map((name) => `services/${name}`)
   .filter((folder) => what !== "migrations" || fs.existsSync(`${folder}/store.ts`));
-// What the services say about their callers makes one table.
-const table = () => launch(flags, "tests/security/authorisation.ts");
-launch([...services, ...flags], scripts[what], what === "contracts" ? table : undefined);
+// What the services say about their callers makes one table; what orders does in every situation makes another.
+const states = () => launch(flags, "tests/state-table.ts");
+const callers = () => launch(flags, "tests/security/authorisation.ts", states);
+launch([...services, ...flags], scripts[what], what === "contracts" ? callers : undefined);
