@@ -9,6 +9,11 @@ const EventName = v.picklist([
   "order.confirmed",
   "order.rejected",
   "order.cancelled",
+  "order.lines-cancelled",
+  "order.shipped",
+  "order.delivered",
+  "order.return-received",
+  "order.returned",
   "payment.captured",
   "payment.declined",
   "payment.voided",
@@ -106,11 +111,54 @@ const order = v.object({
   country: v.string(),
   lines: Lines,
 });
-const Reason = v.picklist(["out-of-stock", "payment-declined", "timed-out"]);
+const reference = v.nullable(v.string());
+const Reason = v.picklist(["out-of-stock", "payment-declined", "timed-out", "authorisation-expired"]);
+const piece = { sku: v.string(), quantity: v.number() };
+const Pieces = v.array(v.object(piece));
 
 export const OrderConfirmed = formerly("orders", event("orders-confirmed", "order.confirmed", order));
 export const OrderRejected = event("orders", "order.rejected", v.object({ orderId, reason: Reason }));
-export const OrderCancelled = event("orders", "order.cancelled", v.object({ orderId }));
+export const OrderCancelled = event(
+  "orders",
+  "order.cancelled",
+  v.object({ orderId, reason: v.optional(Reason) }),
+);
+/** `open`: what is still to be sent. */
+export const OrderLinesCancelled = event(
+  "orders",
+  "order.lines-cancelled",
+  v.object({ orderId, lines: Pieces, open: Pieces, remaining: Money, reason: v.optional(Reason) }),
+);
+/** `complete`: nothing is left to be sent. */
+export const OrderShipped = event(
+  "orders",
+  "order.shipped",
+  v.object({
+    orderId,
+    reference,
+    shipmentId: v.string(),
+    lines: v.array(v.object({ ...piece, name: v.string() })),
+    carrier: v.optional(v.string()),
+    tracking: v.optional(v.string()),
+    complete: v.boolean(),
+  }),
+);
+export const OrderDelivered = event(
+  "orders",
+  "order.delivered",
+  v.object({ orderId, reference, shipmentId: v.string(), complete: v.boolean() }),
+);
+export const OrderReturnReceived = event(
+  "orders",
+  "order.return-received",
+  v.object({
+    orderId,
+    returnId: v.string(),
+    lines: v.array(v.object({ ...piece, restock: v.boolean() })),
+    amount: Money,
+  }),
+);
+export const OrderReturned = event("orders", "order.returned", v.object({ orderId, reference }));
 
 const moved = v.object({ orderId, amount: Money, held: Money });
 export const PaymentCaptured = event("payments", "payment.captured", moved);

@@ -21,6 +21,27 @@ const mails: Record<Template, { link?: string; order?: OrderFacts; unsubscribe?:
       ],
     },
   },
+  "order-shipped": {
+    order: {
+      ...order,
+      lines: [
+        { sku: "85123A", name: "White hanging heart T-light holder", quantity: 4 },
+        { sku: "22423", name: "Cakestand", quantity: 12 },
+      ],
+      carrier: "Royal Mail",
+      tracking: "RM123456785GB",
+      complete: false,
+    },
+    unsubscribe,
+  },
+  "order-lines-cancelled": {
+    order: {
+      ...order,
+      lines: [{ sku: "85123A", quantity: 2 }],
+      reason: "authorisation-expired",
+      complete: false,
+    },
+  },
   "order-rejected": { order: { ...order, reason: "out-of-stock" } },
   "order-cancelled": { order, unsubscribe },
   "payment-refunded": { order: { ...order, total: gbp(1_530) }, unsubscribe },
@@ -39,6 +60,39 @@ describe.each(["en", "de"])("the mails in %s are as they were", (language) => {
   });
 });
 
+test.each([
+  ["en", "Your order 536365 is on its way", "Your order 536365 is on its way to you. In this parcel:"],
+  [
+    "de",
+    "Ihre Bestellung 536365 ist unterwegs",
+    "Ihre Bestellung 536365 ist zu Ihnen unterwegs. In diesem Paket:",
+  ],
+])("the last parcel of an order, in %s", (language, called, says) => {
+  const sent: OrderFacts = {
+    ...order,
+    lines: [{ sku: "22423", name: "Cakestand", quantity: 1 }],
+    complete: true,
+  };
+  const { subject, text } = letter({ template: "order-shipped", language, name: "Ada", order: sent });
+  expect(subject).toBe(called);
+  expect(text).toContain(says);
+  expect(text).toContain("  Cakestand  1\n");
+  expect(text).not.toMatch(/undefined|Tracking|Sendungsnummer/);
+});
+
+test.each([
+  ["en", "The approval of your payment has run out"],
+  ["de", "Die Freigabe Ihrer Zahlung ist abgelaufen"],
+])("what came about by itself is explained, in %s", (language, why) => {
+  const expired: OrderFacts = { ...order, reason: "authorisation-expired", complete: true };
+  for (const template of ["order-cancelled", "order-lines-cancelled"] as const) {
+    const { text } = letter({ template, language, name: "Ada", order: expired });
+    expect(text).toContain(why);
+    expect(text).not.toMatch(/still comes|kommt weiterhin/);
+    expect(letter({ template, language, name: "Ada", order }).text).not.toContain(why);
+  }
+});
+
 test("what somebody else has written stays text", () => {
   const bad = `<img src=x onerror=alert(1)>"'&`;
   const { html, subject } = letter({
@@ -51,6 +105,10 @@ test("what somebody else has written stays text", () => {
       lines: [{ sku: bad, quantity: 1, unitPrice: gbp(1) }],
     },
   });
+  const sent: OrderFacts = { orderId: "o-1", reference: null, carrier: bad, tracking: bad, complete: true };
+  expect(letter({ template: "order-shipped", language: "en", name: "Ada", order: sent }).html).not.toContain(
+    "<img",
+  );
   expect(html).not.toContain("<img");
   expect(html).toContain("Ada &#38; Co");
   expect(subject).not.toMatch(/[\r\n]/);

@@ -69,7 +69,7 @@ function plainPart(part: Part): string {
   const all = foot ? [...rows, foot] : rows;
   const widths = [0, 1].map((at) => Math.max(...all.map((row) => row[at]?.length ?? 0)));
   const line = ([first = "", second = "", third = ""]: string[]): string =>
-    `  ${first.padEnd(widths[0] ?? 0)}  ${second.padStart(widths[1] ?? 0)}  ${third}`;
+    `  ${first.padEnd(widths[0] ?? 0)}  ${second.padStart(widths[1] ?? 0)}  ${third}`.trimEnd();
   return all.map(line).join("\n");
 }
 

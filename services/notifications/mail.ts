@@ -1,14 +1,26 @@
 /** What is mailed, and what becomes of it. */
 
 export type AccountTemplate = "verify-email" | "reset-password" | "already-registered";
-export type OrderTemplate = "order-confirmed" | "order-rejected" | "order-cancelled" | "payment-refunded";
+export type OrderTemplate =
+  | "order-confirmed"
+  | "order-shipped"
+  | "order-rejected"
+  | "order-cancelled"
+  | "order-lines-cancelled"
+  | "payment-refunded";
 export type Template = AccountTemplate | OrderTemplate;
 
-/** What one can do without: it tells what one has asked for oneself. Everything else is always sent. */
-export const optional: Partial<Record<Template, Topic>> = {
+/** What one can do without: it tells what one has asked for oneself, or waits for. Everything else is always sent. */
+const optional: Partial<Record<Template, Topic>> = {
+  "order-shipped": "order-updates",
   "order-cancelled": "order-updates",
   "payment-refunded": "order-updates",
 };
+
+/** What one unsubscribes from in a mail; undefined: it is always sent. */
+export const topicOf = ({ template, facts }: Pick<Mail, "template" | "facts">): Topic | undefined =>
+  // Nobody has asked for what came about by itself.
+  template === "order-cancelled" && facts?.reason !== undefined ? undefined : optional[template];
 
 /** What one can unsubscribe from. */
 export type Topic = "order-updates";
@@ -25,8 +37,12 @@ export interface OrderFacts {
   orderId: string;
   reference: string | null;
   total?: Money;
-  lines?: { sku: string; name?: string; quantity: number; unitPrice: Money }[];
-  reason?: "out-of-stock" | "payment-declined" | "timed-out";
+  lines?: { sku: string; name?: string; quantity: number; unitPrice?: Money }[];
+  reason?: "out-of-stock" | "payment-declined" | "timed-out" | "authorisation-expired";
+  carrier?: string;
+  tracking?: string;
+  /** Nothing is left to be sent. */
+  complete?: boolean;
 }
 
 /** A mail that was asked for. Whom it goes to is kept sealed, and only until it has gone out. */

@@ -2,7 +2,9 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import {
   OrderCancelled,
   OrderConfirmed,
+  OrderLinesCancelled,
   OrderRejected,
+  OrderShipped,
   PaymentRefunded,
   UserErased,
   UserMailRequested,
@@ -31,6 +33,15 @@ const order = {
   total: gbp(1_530),
   country: "GB",
   lines: [{ sku: "85123A", quantity: 6, unitPrice: gbp(255) }],
+};
+const shipment = {
+  orderId: "o-1",
+  reference: "536365",
+  shipmentId: "o-1-1",
+  lines: [{ sku: "85123A", quantity: 2, name: "Holder" }],
+  carrier: "Royal Mail",
+  tracking: "RM123456785GB",
+  complete: false,
 };
 const contact = (language = "en") => ({
   email: "Ada@Example.com",
@@ -176,6 +187,27 @@ describe("a mail about an order", () => {
       "Ihre Bestellung 536365 ist storniert",
     ],
     [
+      "shipped in part",
+      () => on.app.deliver(OrderShipped, shipment),
+      "Ein Teil Ihrer Bestellung 536365 ist unterwegs",
+    ],
+    [
+      "shipped",
+      () => on.app.deliver(OrderShipped, { ...shipment, complete: true }),
+      "Ihre Bestellung 536365 ist unterwegs",
+    ],
+    [
+      "cancelled in part",
+      () =>
+        on.app.deliver(OrderLinesCancelled, {
+          orderId: "o-1",
+          lines: [{ sku: "85123A", quantity: 2 }],
+          open: [],
+          remaining: gbp(0),
+        }),
+      "Ein Teil Ihrer Bestellung 536365 ist storniert",
+    ],
+    [
       "refunded",
       () => on.app.deliver(PaymentRefunded, { orderId: "o-1", amount: gbp(100), held: gbp(0) }),
       "Eine Erstattung zu Ihrer Bestellung 536365",
@@ -185,6 +217,33 @@ describe("a mail about an order", () => {
     await happen();
     const [asked] = await on.untilAsked(1);
     expect(asked?.data.subject).toBe(subject);
+  });
+
+  test("of a parcel says what is in it, and where it can be followed", async () => {
+    place();
+    await on.app.deliver(OrderShipped, shipment, { id: "event-1" });
+    const [asked] = await on.untilAsked(1);
+    expect(asked?.data.text).toContain(
+      "  Holder  2\n\nCarrier: Royal Mail\n\nTracking number: RM123456785GB\n",
+    );
+    expect(asked?.data.html).toContain("RM123456785GB");
+    expect(asked?.data.headers["List-Unsubscribe"]).toBeDefined();
+  });
+
+  test("is not written when nothing was given back", async () => {
+    place();
+    await on.app.deliver(
+      PaymentRefunded,
+      { orderId: "o-1", amount: gbp(0), held: gbp(0) },
+      { id: "event-1" },
+    );
+    await on.app.deliver(
+      PaymentRefunded,
+      { orderId: "o-1", amount: gbp(100), held: gbp(0) },
+      { id: "event-2" },
+    );
+    expect(await ended("event-2.payment-refunded")).toMatchObject({ status: "sent" });
+    expect(await on.app.store.mail("event-1.payment-refunded")).toBeUndefined();
   });
 
   test.each([503, 500, 200])("waits while orders cannot say whom to write to (%d)", async (status) => {
@@ -237,6 +296,19 @@ describe("unsubscribing", () => {
     expect(await cancelled("event-2")).toMatchObject({ status: "dropped", reason: "unsubscribed" });
     await on.app.deliver(OrderConfirmed, order, { id: "event-3" });
     expect(await ended("event-3.order-confirmed")).toMatchObject({ status: "sent" });
+  });
+
+  test("what came about by itself is told all the same", async () => {
+    const path = await url();
+    await on.app.request(path, { method: "POST", headers: form, body: "List-Unsubscribe=One-Click" });
+    const expired = { orderId: "o-1", reason: "authorisation-expired" as const };
+    await on.app.deliver(OrderCancelled, expired, { id: "event-2" });
+    expect(await ended("event-2.order-cancelled")).toMatchObject({ status: "sent" });
+    const part = { orderId: "o-1", lines: [], open: [], remaining: gbp(0) };
+    await on.app.deliver(OrderLinesCancelled, part, { id: "event-3" });
+    expect(await ended("event-3.order-lines-cancelled")).toMatchObject({ status: "sent" });
+    await on.app.deliver(OrderShipped, shipment, { id: "event-4" });
+    expect(await ended("event-4.order-shipped")).toMatchObject({ status: "dropped", reason: "unsubscribed" });
   });
 
   test("a GET asks, and changes nothing", async () => {

@@ -12,7 +12,12 @@ import {
   type EventName,
   OrderCancelled,
   OrderConfirmed,
+  OrderDelivered,
+  OrderLinesCancelled,
   OrderRejected,
+  OrderReturned,
+  OrderReturnReceived,
+  OrderShipped,
   PaymentCaptured,
   PaymentDeclined,
   PaymentRefunded,
@@ -49,15 +54,30 @@ export const reactions = [
   react(OrderCancelled, (order, got: Got) =>
     both("order.cancelled", order, "order-cancelled", { ...order, reference: null }, got),
   ),
-  react(PaymentRefunded, (payment, got: Got) =>
-    both(
+  react(OrderLinesCancelled, (part, got: Got) => {
+    const { orderId, lines, reason, open } = part;
+    const facts = { orderId, reference: null, lines, reason, complete: open.length === 0 };
+    return both("order.lines-cancelled", part, "order-lines-cancelled", facts, got);
+  }),
+  react(OrderShipped, (shipment, got: Got) => {
+    const { orderId, reference, lines, carrier, tracking, complete } = shipment;
+    const facts = { orderId, reference, lines, carrier, tracking, complete };
+    return both("order.shipped", shipment, "order-shipped", facts, got);
+  }),
+  react(OrderDelivered, (shipment, got: Got) => tell("order.delivered", shipment, got)),
+  react(OrderReturnReceived, (returned, got: Got) => tell("order.return-received", returned, got)),
+  react(OrderReturned, (order, got: Got) => tell("order.returned", order, got)),
+  react(PaymentRefunded, (payment, got: Got) => {
+    // A return of what was never paid is answered, too: nobody needs a mail about that.
+    if (payment.amount.amount === 0) return tell("payment.refunded", payment, got);
+    return both(
       "payment.refunded",
       payment,
       "payment-refunded",
       { orderId: payment.orderId, reference: null, total: payment.amount },
       got,
-    ),
-  ),
+    );
+  }),
   react(PaymentCaptured, (payment, got: Got) => tell("payment.captured", payment, got)),
   react(PaymentDeclined, (payment, got: Got) => tell("payment.declined", payment, got)),
   react(PaymentVoided, (payment, got: Got) => tell("payment.voided", payment, got)),

@@ -1,7 +1,16 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import type { EventType } from "hono-dapr";
 import { Webhook as Verifier } from "standardwebhooks";
 import type { DeliveryView, WebhookView } from "./contracts.ts";
-import { OrderConfirmed, PaymentCaptured } from "./contracts.ts";
+import {
+  OrderConfirmed,
+  OrderDelivered,
+  OrderLinesCancelled,
+  OrderReturned,
+  OrderReturnReceived,
+  OrderShipped,
+  PaymentCaptured,
+} from "./contracts.ts";
 import { rig, until } from "./rig.fixture.ts";
 
 interface Received {
@@ -163,6 +172,49 @@ describe("an event", () => {
       timestamp: expect.any(String),
       data: order,
     });
+  });
+
+  const pieces = [{ sku: "85123A", quantity: 2 }];
+  const shipmentId = "o-1-1";
+  test.each([
+    [
+      OrderLinesCancelled.type,
+      OrderLinesCancelled,
+      { orderId: "o-1", lines: pieces, open: [], remaining: gbp(0), reason: "authorisation-expired" },
+    ],
+    [
+      OrderShipped.type,
+      OrderShipped,
+      {
+        orderId: "o-1",
+        reference: null,
+        shipmentId,
+        lines: [{ sku: "85123A", quantity: 2, name: "Holder" }],
+        carrier: "Royal Mail",
+        tracking: "RM123456785GB",
+        complete: true,
+      },
+    ],
+    [OrderDelivered.type, OrderDelivered, { orderId: "o-1", reference: null, shipmentId, complete: true }],
+    [
+      OrderReturnReceived.type,
+      OrderReturnReceived,
+      {
+        orderId: "o-1",
+        returnId: "o-1-r1",
+        lines: [{ sku: "85123A", quantity: 2, restock: true }],
+        amount: gbp(510),
+      },
+    ],
+    [OrderReturned.type, OrderReturned, { orderId: "o-1", reference: "536365" }],
+  ])("of its way after it is paid is told: %s", async (name, type, data) => {
+    const { id, secret } = await registered({ events: [name] });
+    // Whose it is is nobody else's business.
+    await on.app.deliver(type as EventType<unknown>, { ...data, customerId: "u_1" }, { id: "event-1" });
+    await settled(id);
+    const [received] = got as [Received];
+    expect(verified(secret, received)).toBe(true);
+    expect(JSON.parse(received.body)).toEqual({ type: name, timestamp: expect.any(String), data });
   });
 
   test("that comes twice is one delivery, and one that nobody asked for is none", async () => {

@@ -55,13 +55,24 @@ const lines = (
 ): Part => ({
   table: {
     head,
-    rows: ordered.map(({ sku, name = sku, quantity, unitPrice: { amount, currency } }) => [
+    rows: ordered.map(({ sku, name = sku, quantity, unitPrice }) => [
       name,
       String(quantity),
-      show({ amount: amount * quantity, currency }),
+      ...(unitPrice ? [show({ ...unitPrice, amount: unitPrice.amount * quantity })] : []),
     ]),
     ...(total ? { foot: [sum, "", show(total)] } : {}),
   },
+});
+
+/** Who brings it, and under which number it can be followed, as far as that is known. */
+const tracked = ({ carrier, tracking }: OrderFacts, by: string, number: string): Part[] => [
+  ...(carrier === undefined ? [] : [{ text: `${by}: ${carrier}` }]),
+  ...(tracking === undefined ? [] : [{ text: `${number}: ${tracking}` }]),
+];
+
+/** Without prices. */
+const pieces = ({ lines: sent = [] }: OrderFacts, head: string[]): Part => ({
+  table: { head, rows: sent.map(({ sku, name = sku, quantity }) => [name, String(quantity)]) },
 });
 
 const pounds = money("en-GB");
@@ -111,6 +122,32 @@ const english: Language = {
         lines(order, ["Article", "Quantity", "Price"], "Total", pounds),
       ],
     }),
+    "order-shipped": ({ order }) => ({
+      subject: order.complete
+        ? `Your order ${called(order)} is on its way`
+        : `A part of your order ${called(order)} is on its way`,
+      parts: [
+        {
+          text: order.complete
+            ? `Your order ${called(order)} is on its way to you. In this parcel:`
+            : `A part of your order ${called(order)} is on its way to you; the rest follows. In this parcel:`,
+        },
+        pieces(order, ["Article", "Quantity"]),
+        ...tracked(order, "Carrier", "Tracking number"),
+      ],
+    }),
+    "order-lines-cancelled": ({ order }) => ({
+      subject: `A part of your order ${called(order)} is cancelled`,
+      parts: [
+        ...(order.reason === "authorisation-expired"
+          ? [{ text: "The approval of your payment has run out, and your bank has not renewed it." }]
+          : []),
+        { text: `This part of your order ${called(order)} is cancelled, and will not be sent:` },
+        pieces(order, ["Article", "Quantity"]),
+        { text: "You do not pay for it. If it was charged already, you get it back." },
+        ...(order.complete ? [] : [{ text: "The rest still comes." }]),
+      ],
+    }),
     "order-rejected": ({ order }) => ({
       subject: `Your order ${called(order)} could not be accepted`,
       parts: [
@@ -119,6 +156,7 @@ const english: Language = {
             "out-of-stock": `We are sorry: of something in your order ${called(order)} there is not enough left.`,
             "payment-declined": `We are sorry: the payment of your order ${called(order)} was declined.`,
             "timed-out": `We are sorry: the payment of your order ${called(order)} did not arrive in time.`,
+            "authorisation-expired": `We are sorry: the approval of your payment of the order ${called(order)} has run out.`,
           }[order.reason ?? "timed-out"],
         },
         { text: "Nothing was charged, and nothing is reserved for you any more." },
@@ -127,6 +165,9 @@ const english: Language = {
     "order-cancelled": ({ order }) => ({
       subject: `Your order ${called(order)} is cancelled`,
       parts: [
+        ...(order.reason === "authorisation-expired"
+          ? [{ text: "The approval of your payment has run out, and your bank has not renewed it." }]
+          : []),
         { text: `Your order ${called(order)} is cancelled. What you have paid for it goes back to you.` },
       ],
     }),
@@ -192,6 +233,32 @@ const german: Language = {
         lines(order, ["Artikel", "Menge", "Preis"], "Summe", euros),
       ],
     }),
+    "order-shipped": ({ order }) => ({
+      subject: order.complete
+        ? `Ihre Bestellung ${called(order)} ist unterwegs`
+        : `Ein Teil Ihrer Bestellung ${called(order)} ist unterwegs`,
+      parts: [
+        {
+          text: order.complete
+            ? `Ihre Bestellung ${called(order)} ist zu Ihnen unterwegs. In diesem Paket:`
+            : `Ein Teil Ihrer Bestellung ${called(order)} ist zu Ihnen unterwegs, der Rest folgt. In diesem Paket:`,
+        },
+        pieces(order, ["Artikel", "Menge"]),
+        ...tracked(order, "Versand", "Sendungsnummer"),
+      ],
+    }),
+    "order-lines-cancelled": ({ order }) => ({
+      subject: `Ein Teil Ihrer Bestellung ${called(order)} ist storniert`,
+      parts: [
+        ...(order.reason === "authorisation-expired"
+          ? [{ text: "Die Freigabe Ihrer Zahlung ist abgelaufen, und Ihre Bank hat sie nicht erneuert." }]
+          : []),
+        { text: `Dieser Teil Ihrer Bestellung ${called(order)} ist storniert und wird nicht verschickt:` },
+        pieces(order, ["Artikel", "Menge"]),
+        { text: "Sie bezahlen ihn nicht. Was schon abgebucht wurde, bekommen Sie zurück." },
+        ...(order.complete ? [] : [{ text: "Der Rest kommt weiterhin." }]),
+      ],
+    }),
     "order-rejected": ({ order }) => ({
       subject: `Ihre Bestellung ${called(order)} konnte nicht angenommen werden`,
       parts: [
@@ -200,6 +267,7 @@ const german: Language = {
             "out-of-stock": `Es tut uns leid: Von etwas in Ihrer Bestellung ${called(order)} ist nicht mehr genug da.`,
             "payment-declined": `Es tut uns leid: Die Zahlung Ihrer Bestellung ${called(order)} wurde abgelehnt.`,
             "timed-out": `Es tut uns leid: Die Zahlung Ihrer Bestellung ${called(order)} kam nicht rechtzeitig an.`,
+            "authorisation-expired": `Es tut uns leid: Die Freigabe Ihrer Zahlung der Bestellung ${called(order)} ist abgelaufen.`,
           }[order.reason ?? "timed-out"],
         },
         { text: "Es wurde nichts abgebucht, und es ist nichts mehr für Sie zurückgelegt." },
@@ -208,6 +276,9 @@ const german: Language = {
     "order-cancelled": ({ order }) => ({
       subject: `Ihre Bestellung ${called(order)} ist storniert`,
       parts: [
+        ...(order.reason === "authorisation-expired"
+          ? [{ text: "Die Freigabe Ihrer Zahlung ist abgelaufen, und Ihre Bank hat sie nicht erneuert." }]
+          : []),
         {
           text: `Ihre Bestellung ${called(order)} ist storniert. Was Sie dafür bezahlt haben, bekommen Sie zurück.`,
         },

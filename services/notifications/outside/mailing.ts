@@ -1,7 +1,7 @@
 import type { Kit } from "chassis";
 import type { Contact } from "../contracts.ts";
 import { letter } from "../letter.ts";
-import { type AfterTry, afterTry, dropped, type Mail, optional } from "../mail.ts";
+import { type AfterTry, afterTry, dropped, type Mail, topicOf } from "../mail.ts";
 import type { Store } from "../store.ts";
 import { contactFor, Unasked } from "./contact.ts";
 import { sendMail } from "./mailer.ts";
@@ -30,7 +30,7 @@ export async function sendOut(mail: Mail, kit: Kit<Store>): Promise<AfterTry> {
     return dropped(mail, "the address cannot be opened", now());
   }
   const { language, link, name, reference = null, to } = recipient;
-  const topic = optional[mail.template];
+  const topic = topicOf(mail);
   const digest = topic && (await digestFor(kit, to, topic));
   if (digest && (await store.isUnsubscribed(digest))) return dropped(mail, "unsubscribed", now());
   const unsubscribe = digest && (await linkFor(kit, digest));
