@@ -107,6 +107,41 @@ test("orders are confirmed by mail, cancelled, and refunded; one may unsubscribe
   ]);
 }, 60_000);
 
+test("each parcel is told of, with where it can be followed, and what will not be sent any more", async () => {
+  const email = "maria.mitchell@example.com";
+  const sku = await on.product({ price: { amount: 255, currency: "GBP" } });
+  const order = await on.settled(
+    await on.place([{ sku, quantity: 6 }], { customer: { email, name: "Maria" }, reference: "536370" }),
+  );
+  const dispatch = (id: string, body?: object) =>
+    on.api.call(`/api/shipments/${id}/dispatch`, { method: "POST", body });
+  /** Shipping hears of the order, and of what is sent, a moment later. */
+  const pending = async (): Promise<string> => {
+    for (;;) {
+      const { body } = await on.api.call<{ items: { id: string }[] }>(
+        `/api/shipments?order=${order.id}&status=pending`,
+      );
+      if (body.items[0]) return body.items[0].id;
+      await pause(50);
+    }
+  };
+  const first = await pending();
+  await dispatch(first, { lines: [{ sku, quantity: 2 }], carrier: "Royal Mail", tracking: "RM123456785GB" });
+  const part = (await mailsTo(email, 2)).find(({ subject }) => subject.includes("on its way"));
+  expect(part?.subject).toBe("A part of your order 536370 is on its way");
+  expect(part?.text).toMatch(/Product SKU-\d+ +2\n/);
+  expect(part?.text).toContain("Tracking number: RM123456785GB");
+  expect(part?.html).toContain("Tracking number: RM123456785GB");
+
+  const lines = [{ sku, quantity: 1 }];
+  await on.api.call(`/api/orders/${order.id}/cancel`, { method: "POST", body: { lines } });
+  const subjects = async (count: number) => (await mailsTo(email, count)).map(({ subject }) => subject);
+  expect(await subjects(3)).toContain("A part of your order 536370 is cancelled");
+
+  await dispatch(await pending());
+  expect(await subjects(4)).toContain("Your order 536370 is on its way");
+}, 60_000);
+
 test("a mail server that is down delays a mail, and it comes once", async () => {
   await on.shop.halt("mail");
   await register("mary.somerville@example.com", "Mary");
