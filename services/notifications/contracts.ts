@@ -14,7 +14,10 @@ const EventName = v.picklist([
   "order.delivered",
   "order.return-received",
   "order.returned",
+  "payment.authorised",
   "payment.captured",
+  "payment.capture-failed",
+  "payment.expired",
   "payment.declined",
   "payment.voided",
   "payment.refunded",
@@ -161,14 +164,23 @@ export const OrderReturnReceived = event(
 export const OrderReturned = event("orders", "order.returned", v.object({ orderId, reference }));
 
 const moved = v.object({ orderId, amount: Money, held: Money });
-export const PaymentCaptured = event("payments", "payment.captured", moved);
+/** `key`: the shipment or the return that it is for. */
+const movedFor = v.object({ ...moved.entries, key: v.optional(v.string()) });
+export const PaymentAuthorised = event("payments", "payment.authorised", moved);
+export const PaymentCaptured = event("payments", "payment.captured", movedFor);
+export const PaymentCaptureFailed = event(
+  "payments",
+  "payment.capture-failed",
+  v.object({ orderId, key: v.string(), reason: v.string() }),
+);
+export const PaymentExpired = event("payments", "payment.expired", moved);
 export const PaymentDeclined = event(
   "payments",
   "payment.declined",
   v.object({ orderId, reason: v.picklist(["payment-declined", "timed-out"]) }),
 );
 export const PaymentVoided = event("payments", "payment.voided", moved);
-export const PaymentRefunded = event("payments", "payment.refunded", moved);
+export const PaymentRefunded = event("payments", "payment.refunded", movedFor);
 
 /** What orders says of whom to write to. */
 export const Contact = v.object({

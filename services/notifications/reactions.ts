@@ -18,8 +18,11 @@ import {
   OrderReturned,
   OrderReturnReceived,
   OrderShipped,
+  PaymentAuthorised,
   PaymentCaptured,
+  PaymentCaptureFailed,
   PaymentDeclined,
+  PaymentExpired,
   PaymentRefunded,
   PaymentVoided,
   UserErased,
@@ -78,7 +81,10 @@ export const reactions = [
       got,
     );
   }),
+  react(PaymentAuthorised, (payment, got: Got) => tell("payment.authorised", payment, got)),
   react(PaymentCaptured, (payment, got: Got) => tell("payment.captured", payment, got)),
+  react(PaymentCaptureFailed, (payment, got: Got) => tell("payment.capture-failed", payment, got)),
+  react(PaymentExpired, (payment, got: Got) => tell("payment.expired", payment, got)),
   react(PaymentDeclined, (payment, got: Got) => tell("payment.declined", payment, got)),
   react(PaymentVoided, (payment, got: Got) => tell("payment.voided", payment, got)),
 ];

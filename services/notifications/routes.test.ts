@@ -9,7 +9,11 @@ import {
   OrderReturned,
   OrderReturnReceived,
   OrderShipped,
+  PaymentAuthorised,
   PaymentCaptured,
+  PaymentCaptureFailed,
+  PaymentExpired,
+  PaymentRefunded,
 } from "./contracts.ts";
 import { rig, until } from "./rig.fixture.ts";
 
@@ -207,8 +211,23 @@ describe("an event", () => {
       },
     ],
     [OrderReturned.type, OrderReturned, { orderId: "o-1", reference: "536365" }],
+    [PaymentAuthorised.type, PaymentAuthorised, { orderId: "o-1", amount: gbp(510), held: gbp(510) }],
+    [
+      PaymentCaptured.type,
+      PaymentCaptured,
+      { orderId: "o-1", amount: gbp(510), held: gbp(510), key: shipmentId },
+    ],
+    [
+      PaymentCaptureFailed.type,
+      PaymentCaptureFailed,
+      { orderId: "o-1", key: shipmentId, reason: "authorisation-expired" },
+    ],
+    [PaymentExpired.type, PaymentExpired, { orderId: "o-1", amount: gbp(510), held: gbp(0) }],
+    [PaymentRefunded.type, PaymentRefunded, { orderId: "o-1", amount: gbp(0), held: gbp(0), key: "o-1-r1" }],
   ])("of its way after it is paid is told: %s", async (name, type, data) => {
-    const { id, secret } = await registered({ events: [name] });
+    const all = ["orders:manage", "payments:manage"];
+    const webhook = await ask("/webhooks", "POST", { url: url(), events: [name] }, { scopes: all });
+    const { id, secret } = (await webhook.json()) as WebhookView & { secret: string };
     // Whose it is is nobody else's business.
     await on.app.deliver(type as EventType<unknown>, { ...data, customerId: "u_1" }, { id: "event-1" });
     await settled(id);
