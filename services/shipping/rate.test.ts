@@ -100,6 +100,15 @@ describe("the table", () => {
   test("takes a rate, and the same once more changes nothing, in whatever order", () => {
     expect(put(undefined, standard)).toEqual([{ type: "set", rate: standard }]);
     expect(put(set, { ...standard, prices: standard.prices.toReversed() })).toEqual([]);
+    // A database may give the members back in another order.
+    const { prices, ...rest } = standard;
+    const kept = prices.map(({ upToGrams, price: { amount, currency } }) => ({
+      price: { currency, amount },
+      upToGrams,
+    }));
+    expect(put({ ...set, rate: { prices: kept, ...rest } }, standard)).toEqual([]);
+    expect(put(set, { ...standard, prices: [...prices.slice(0, 2), price(null, 1_496)] })).toHaveLength(1);
+    expect(put(set, { ...standard, prices: prices.slice(0, 2) })).toHaveLength(1);
     expect(put(set, { ...standard, name: "Slow" })).toMatchObject([{ type: "set", rate: { name: "Slow" } }]);
   });
 

@@ -48,8 +48,7 @@ export function put(entry: Entry | undefined, rate: Rate): RateEvent[] | Rejecti
     return { rejected: "ambiguous-price", detail: "One weight has two prices in one currency", errors };
   }
   const ordered = { ...rate, prices: sorted(rate.prices) };
-  const same = entry?.status === "set" && JSON.stringify(entry.rate) === JSON.stringify(ordered);
-  return same ? [] : [{ type: "set", rate: ordered }];
+  return entry?.status === "set" && isSame(entry.rate, ordered) ? [] : [{ type: "set", rate: ordered }];
 }
 
 export function remove(entry: Entry | undefined): RateEvent[] | Rejection {
@@ -64,6 +63,14 @@ export function evolve(entry: Entry | undefined, event: RateEvent): Entry {
   const { country, method } = event;
   return { status: "removed", version, country, method };
 }
+
+const isSame = (a: Rate, b: Rate): boolean =>
+  a.name === b.name &&
+  a.prices.length === b.prices.length &&
+  a.prices.every((one, n) => {
+    const other = b.prices[n];
+    return other !== undefined && isSamePrice(one, other) && one.price.amount === other.price.amount;
+  });
 
 /** What names a price in a copy, besides country and method. */
 export const isSamePrice = (a: Price, b: Price): boolean =>

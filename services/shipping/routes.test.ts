@@ -478,6 +478,14 @@ describe("a carrier's webhook", () => {
     expect(await Promise.all(["o-1", "o-2"].map(statusOf))).toEqual(["delivered", "delivered"]);
   });
 
+  test("is told from another carrier's that has the same id", async () => {
+    const ids = [await travelling("a"), await travelling("b", "AB2", "other")];
+    expect(await send(delivered, { id: "m-1" })).toBe(200);
+    const others = { type: "delivered", data: { tracking: "AB2" } };
+    expect(await send(others, { id: "m-1", carrier: "other", by: older })).toBe(200);
+    expect(await Promise.all(ids.map(statusOf))).toEqual(["delivered", "delivered"]);
+  });
+
   test("about a parcel that is not known, or is another carrier's, is to be sent again", async () => {
     const id = await travelling("o", "AB1", "other");
     expect(await send(delivered, { id: "m-1" })).toBe("404 not-found");

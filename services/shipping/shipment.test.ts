@@ -168,6 +168,25 @@ describe("an order's shipments", () => {
     ]);
   });
 
+  test("what was decided stays so, whatever is said once more", () => {
+    const over = after(confirmed(["A", 5]), aborted);
+    const arrived = after(confirmed(["A", 5]), dispatched("o-1"), shipped("o-1", ["A", 5]), delivered("o-1"));
+    for (const [known, again] of [
+      [over, aborted],
+      [over, cancelled(["A", 1])],
+      [over, refused("o-1")],
+      [arrived, shipped("o-1", ["A", 5])],
+      [arrived, refused("o-1")],
+      [arrived, refused("o-9")],
+    ] as const)
+      expect(again(known)).toEqual([]);
+  });
+
+  test("no two have one name, though orders may know of some that are not known here", () => {
+    const known = after(shipped("o-1", ["A", 1]), shipped("o-3", ["A", 1]), confirmed(["A", 5]));
+    expect(seen(known)).toEqual(["o-1 dispatched A:1", "o-3 dispatched A:1", "o-4 pending A:3"]);
+  });
+
   test("what its carrier brings before orders has said that it may go has arrived once that is said", () => {
     const steps = [confirmed(["A", 1]), dispatched("o-1"), told("o-1", "delivered")];
     expect(seen(after(...steps))).toEqual(["o-1 dispatching A:1"]);
