@@ -64,7 +64,7 @@ const rooms: Record<string, Room> = {
   },
   "contracts.ts": {
     says: "schemas of what it publishes and reads",
-    may: ["hono-dapr", "valibot", "chassis"],
+    may: ["hono-dapr", "valibot", "chassis", "./contracts.ts"],
   },
 };
 
@@ -177,8 +177,7 @@ function inService(file: string, code: string): Violation[] {
     if (from.endsWith(".fixture.ts")) found.push({ file, rule: `fixtures are for tests: ${from}` });
   }
   const adapter = Object.entries(adapters).find(([prefix]) => `${name}/${within}`.startsWith(prefix))?.[1];
-  // A service with many routes has them in several files.
-  const room = rooms[within.endsWith("-routes.ts") ? "routes.ts" : within];
+  const room = rooms[roomOf(within)];
   const rule =
     adapter && !(room && ["service.ts", "contracts.ts"].includes(within)) ? adapter : (room ?? domain);
   for (const imported of importsOf(code)) {
@@ -191,13 +190,13 @@ function inService(file: string, code: string): Violation[] {
   }
   if (rule === domain) {
     const reached = importsOf(code).find(
-      ({ from, typeOnly }) => !typeOnly && (from in roomNames || from.endsWith("-routes.ts")),
+      ({ from, typeOnly }) => !typeOnly && from.startsWith("./") && roomOf(from.slice(2)) in rooms,
     );
     if (reached) found.push({ file, rule: `the domain knows no other room: ${reached.from}` });
     const what = impure.exec(withoutComments(code))?.[0];
     if (what) found.push({ file, rule: `the domain is pure: no ${what}` });
   }
-  if (within !== "store.ts" && within !== "queries.ts" && !adapter) {
+  if (!["store.ts", "queries.ts"].includes(roomOf(within)) && !adapter) {
     const drizzle = importsOf(code).find(({ from }) => from.startsWith("drizzle-orm"));
     if (drizzle) found.push({ file, rule: "only store.ts and queries.ts know Drizzle" });
   }
@@ -210,7 +209,8 @@ function inService(file: string, code: string): Violation[] {
   return found;
 }
 
-const roomNames = Object.fromEntries(Object.keys(rooms).map((name) => [`./${name}`, true]));
+/** A room with much in it has several files: `pricing-routes.ts` is of `routes.ts`. */
+const roomOf = (file: string): string => file.replace(/^[a-z]+-(routes|store|contracts)\.ts$/, "$1.ts");
 
 /** What judges the shop is independent of it: it reads stores and logs with what the runtime and `pg` offer. */
 const checker = "packages/souk/src/chaos/checker/";

@@ -51,6 +51,9 @@ export const Checkout = v.object({
   orderId: v.string(),
   lines: v.array(v.object({ sku, quantity: v.number() })),
 });
+/** What a quote is about. */
+export const CartLines = v.object({ lines: Checkout.entries.lines });
+export const CartOwner = v.strictObject({ owner: v.optional(v.string()) });
 export const CheckoutRequest = v.strictObject({ orderId: v.string(), owner: v.optional(v.string()) });
 export const Ordered = v.strictObject({ orderId: v.string() });
 

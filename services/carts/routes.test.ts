@@ -211,6 +211,21 @@ describe("checkout", () => {
     expect((await ask("GET", "/carts/mine", ada)).body).toMatchObject({ status: "open", lines: [] });
   });
 
+  test("a quote is told what is in it, as an order would be, and takes nothing over", async () => {
+    const quoted = (cartId: string, owner?: string) =>
+      ask("POST", `/checkouts/${cartId}/lines`, { body: owner ? { owner } : {} });
+    const { id } = (await ask("GET", "/carts/mine", ada)).body;
+    expect((await quoted(id, "u-ada")).body.code).toBe("empty-cart");
+    await ask("PUT", `/carts/${id}/lines/85123A`, { ...ada, body: { quantity: 2 } });
+    expect((await quoted(id)).status).toBe(404);
+    expect((await quoted(id, "u-ada")).body).toEqual({ lines: [{ sku: "85123A", quantity: 2 }] } as never);
+    expect((await checkout(id, "o-1", "u-ada")).body.orderId).toBe("o-1");
+    expect((await quoted(id, "u-ada")).status).toBe(200);
+    await ask("POST", `/checkouts/${id}/ordered`, { body: { orderId: "o-1" } });
+    expect((await quoted(id, "u-ada")).body.code).toBe("cart-ordered");
+    expect((await quoted("none")).status).toBe(404);
+  });
+
   test("is refused for an empty cart, and for none", async () => {
     expect((await checkout(await begin(), "o-1")).body.code).toBe("empty-cart");
     expect((await checkout("none", "o-1")).status).toBe(404);

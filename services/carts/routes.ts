@@ -17,7 +17,17 @@ import {
 import type { Context } from "hono";
 import { type Cart, type CartEvent, close, merge, removeLine, setLine, setLines, take } from "./cart.ts";
 import { cartsOf } from "./carts.ts";
-import { CartView, Checkout, CheckoutRequest, Merge, NewCart, NewQuantity, Ordered } from "./contracts.ts";
+import {
+  CartLines,
+  CartOwner,
+  CartView,
+  Checkout,
+  CheckoutRequest,
+  Merge,
+  NewCart,
+  NewQuantity,
+  Ordered,
+} from "./contracts.ts";
 import { view } from "./queries.ts";
 import type { Store } from "./store.ts";
 
@@ -123,11 +133,26 @@ export const routes = router<Store>()
     async (c) => {
       const { orderId, owner } = c.req.valid("json");
       const cart = await cartsOf(c.var.kit).change(c.req.param("cartId"), (one) => {
-        if (one.owner !== undefined && one.owner !== owner) throw missing();
-        return accepted(take(one, orderId, c.var.kit.now()));
+        return accepted(take(ownedBy(owner, one), orderId, c.var.kit.now()));
       });
-      const { lines, orderId: chosen } = found(cart);
-      return c.json({ orderId: chosen, lines: lines.map(({ sku, quantity }) => ({ sku, quantity })) });
+      const taken = found(cart);
+      return c.json({ orderId: taken.orderId, lines: linesOf(taken) });
+    },
+  )
+  .post(
+    "/checkouts/:cartId/lines",
+    says("What is in a cart that could be ordered, for a quote: nothing is handed over", {
+      200: CartLines,
+      ...problems(400, 404, 409, 415, 422, 503),
+    }),
+    open(ordersOnly),
+    body(CartOwner),
+    async (c) => {
+      const { kit } = c.var;
+      const { owner } = c.req.valid("json");
+      const cart = ownedBy(owner, found(await cartsOf(kit).find(c.req.param("cartId"))));
+      accepted(take(cart, "a quote's", kit.now()));
+      return c.json({ lines: linesOf(cart) });
     },
   )
   .post(
@@ -184,6 +209,13 @@ function theirs(cart: Cart | undefined, caller: Caller): Cart {
   if (cart === undefined || (cart.owner !== undefined && cart.owner !== caller.id)) throw missing();
   return cart;
 }
+
+function ownedBy(owner: string | undefined, cart: Cart): Cart {
+  if (cart.owner !== undefined && cart.owner !== owner) throw missing();
+  return cart;
+}
+
+const linesOf = ({ lines }: Cart) => lines.map(({ sku, quantity }) => ({ sku, quantity }));
 
 function found(cart: Cart | undefined): Cart {
   if (cart === undefined) throw missing();

@@ -58,7 +58,7 @@ const signingIn = /^\/(token|auth|interaction|session\/(sign-in|callback))(\/|$)
 const machines = /^\/token\/(introspection|revocation)$/;
 const accounts = /^(\/api\/users|\/(register|reset-password|forgot-password|verify-email))(\/|$)/;
 const told = /^\/api\/(?:payments|shipping)\/webhooks\//;
-const buying = /^\/api\/(orders$|carts(\/|$))/;
+const buying = /^\/api\/((orders|quotes)$|carts(\/|$))/;
 
 /** What a request counts as. */
 export function budgetOf(method: string, path: string): Budget {

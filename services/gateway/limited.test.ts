@@ -253,6 +253,7 @@ describe("the settings", () => {
     ["POST", "/forgot-password", "sign-in"],
     ["POST", "/api/orders", "checkout"],
     ["PUT", "/api/carts/c/lines/A", "checkout"],
+    ["POST", "/api/quotes", "checkout"],
     ["POST", "/api/orders/1/cancel", "changes"],
     ["DELETE", "/api/products/A", "changes"],
     ["GET", "/api/orders", "reads"],

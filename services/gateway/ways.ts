@@ -121,6 +121,12 @@ export const ways: Way[] = [
   { path: "/api/orders/:id/returns", service: "orders", methods: ["POST"] },
   { path: "/api/orders/:id/returns/:returnId/receive", service: "orders", methods: ["POST"] },
 
+  { path: "/api/quotes", service: "orders", methods: ["POST"] },
+  { path: "/api/promotions", service: "orders", methods: ["GET", "POST"] },
+  { path: "/api/promotions/:id", service: "orders", methods: ["GET", "PUT", "DELETE"] },
+  { path: "/api/tax-rates", service: "orders", methods: ["GET"] },
+  { path: "/api/tax-rates/:country/:class", service: "orders", methods: ["GET", "PUT", "DELETE"] },
+
   { path: "/api/payments/ledger", service: "payments", methods: ["GET"] },
   { path: "/api/payments/:orderId", service: "payments", methods: ["GET"] },
   { path: "/api/payments/:orderId/refunds", service: "payments", methods: ["POST"] },

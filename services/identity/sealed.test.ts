@@ -40,7 +40,7 @@ describe("what is personal", () => {
     expect(await app.store.user(id)).toEqual(before);
     const [row] = await app.store.sealedUsers.next("k1", "", 10);
     expect(row?.id).toBe(id);
-    await roomOf(app.kit).commit({ writes: row ? [row.reseal()] : [] });
+    await roomOf(app.kit).commit({ writes: row ? [row.reseal()].flat() : [] });
     expect(await app.store.sealedUsers.count("k1")).toBe(0);
     expect(await app.store.sealedUsers.count("k2")).toBe(1);
     expect(await app.store.user(id)).toEqual(before);

@@ -9,25 +9,31 @@ interface Refusal {
 }
 
 /**
- * What the schema of an order cannot say: where its lines come from, how it can be paid and sent, and who may name a
- * price.
+ * What the schema of an order cannot say: how it can be paid, where its lines come from, and who may name a price.
  * @param methods the payment methods that this shop takes
  * @param mayPrice whether the caller may set unit prices
  */
 export function unacceptable(
-  { cartId, lines, payment, shippingMethod }: NewOrder,
+  order: NewOrder,
   { methods, mayPrice }: { methods: string[]; mayPrice: boolean },
 ): Refusal | undefined {
-  const unpaid = unpayable(payment, methods);
-  if (unpaid) return refusal(422, unpaid.code, unpaid.pointer, unpaid.detail);
+  const unpaid = unpayable(order.payment, methods);
+  if (unpaid) {
+    const { code, pointer, detail } = unpaid;
+    return { status: 422, code, detail, errors: [{ pointer, detail }] };
+  }
+  return unbuyable(order, { mayPrice });
+}
+
+/** The same of what is only to be priced: where its lines come from, and who may name a price. */
+export function unbuyable(
+  { cartId, lines }: Pick<NewOrder, "cartId" | "lines">,
+  { mayPrice }: { mayPrice: boolean },
+): Refusal | undefined {
   if ((lines === undefined) === (cartId === undefined)) {
     const detail = "An order has either lines or a cartId";
     const errors = [{ pointer: "/lines", detail: "give lines, or the id of a cart" }];
     return { status: 400, code: "invalid-body", detail, errors };
-  }
-  if (shippingMethod !== undefined) {
-    const detail = "no shipping method is on offer: leave it out";
-    return refusal(422, "unknown-shipping-method", "/shippingMethod", detail);
   }
   const priced = lines?.findIndex((line) => line.unitPrice !== undefined) ?? -1;
   if (priced >= 0 && !mayPrice) {
@@ -37,10 +43,3 @@ export function unacceptable(
   }
   return undefined;
 }
-
-const refusal = (status: 422, code: string, pointer: string, detail: string): Refusal => ({
-  status,
-  code,
-  detail,
-  errors: [{ pointer, detail }],
-});

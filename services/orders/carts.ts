@@ -1,6 +1,6 @@
 import { type Caller, type Kit, Problem } from "chassis";
 import * as v from "valibot";
-import { CartCheckout, type NewOrder } from "./contracts.ts";
+import { CartCheckout, CartLines, type NewOrder } from "./contracts.ts";
 
 /** Carts belong to another service: an order asks for one, and says when it has it. */
 
@@ -20,27 +20,52 @@ const patience = 3_000;
  * @throws {Problem} 422 `unknown-cart`, `empty-cart`; 409 `cart-ordered`; 503 while carts cannot be reached
  */
 export async function basket(
-  { sidecar, log, id: newId }: Calls,
+  calls: Calls,
   caller: Caller,
   { cartId, lines = [] }: Pick<NewOrder, "cartId" | "lines">,
 ): Promise<Basket> {
-  const id = newId();
+  const id = calls.id();
   if (cartId === undefined) return { id, lines };
-  const owner = caller.kind === "user" ? { owner: caller.id } : {};
-  const answer = await ask(sidecar, `checkouts/${encodeURIComponent(cartId)}`, {
-    orderId: id,
-    ...owner,
-  }).catch((error: unknown) => error);
+  const taken = await asked(calls, CartCheckout, cartId, "", { orderId: id, ...ownerOf(caller) });
+  return { id: taken.orderId, lines: taken.lines };
+}
+
+/**
+ * The lines that an order would have, without ordering anything.
+ * @throws {Problem} as {@link basket}
+ */
+export async function contents(
+  calls: Calls,
+  caller: Caller,
+  { cartId, lines = [] }: Pick<NewOrder, "cartId" | "lines">,
+): Promise<Basket["lines"]> {
+  if (cartId === undefined) return lines;
+  return (await asked(calls, CartLines, cartId, "/lines", ownerOf(caller))).lines;
+}
+
+const ownerOf = (caller: Caller): { owner?: string } => (caller.kind === "user" ? { owner: caller.id } : {});
+
+/** What carts says of a cart that is to be ordered, or why it cannot be. */
+async function asked<S extends v.GenericSchema>(
+  { sidecar, log }: Pick<Calls, "sidecar" | "log">,
+  schema: S,
+  cartId: string,
+  path: string,
+  what: object,
+): Promise<v.InferOutput<S>> {
+  const answer = await ask(sidecar, `checkouts/${encodeURIComponent(cartId)}${path}`, what).catch(
+    (error: unknown) => error,
+  );
   if (!(answer instanceof Response)) {
     log.warn({ err: String(answer) }, "carts did not answer");
     throw unavailable();
   }
   const body: unknown = await answer.json().catch(() => undefined);
   if (answer.status === 200) {
-    const taken = v.safeParse(CartCheckout, body);
+    const taken = v.safeParse(schema, body);
     // A sidecar that loses the service in the middle of a call may say 200 with nothing in it.
     if (!taken.success) throw unavailable();
-    return { id: taken.output.orderId, lines: taken.output.lines };
+    return taken.output;
   }
   const { code } = v.parse(v.fallback(v.object({ code: v.string() }), { code: "" }), body);
   if (answer.status === 404 && code === "not-found") {

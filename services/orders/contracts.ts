@@ -19,7 +19,7 @@ export const Sku = v.pipe(
   ),
 );
 
-const Country = v.pipe(v.string(), v.regex(/^[A-Z]{2}$/, "an ISO 3166-1 alpha-2 code such as GB"));
+export const Country = v.pipe(v.string(), v.regex(/^[A-Z]{2}$/, "an ISO 3166-1 alpha-2 code such as GB"));
 const Kind = v.picklist(["physical", "service"]);
 const Reason = v.picklist(["out-of-stock", "payment-declined", "timed-out", "authorisation-expired"]);
 const Status = v.picklist([
@@ -36,7 +36,8 @@ const orderId = v.string();
 
 // ── HTTP ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-export const NewOrder = v.strictObject({
+/** Where the lines of an order come from, and what they are priced by. */
+export const ordering = {
   cartId: v.optional(line(100)),
   lines: v.optional(
     v.pipe(
@@ -51,7 +52,16 @@ export const NewOrder = v.strictObject({
       v.maxLength(1_000),
     ),
   ),
-  customer: v.strictObject({ email: v.pipe(v.string(), v.email(), v.maxLength(254)), name: line(200) }),
+  shippingMethod: v.optional(line(64)),
+  /** Of promotions, as customers type them. */
+  codes: v.optional(v.pipe(v.array(line(40)), v.maxLength(10))),
+};
+
+export const Email = v.pipe(v.string(), v.email(), v.maxLength(254));
+
+export const NewOrder = v.strictObject({
+  ...ordering,
+  customer: v.strictObject({ email: Email, name: line(200) }),
   shippingAddress: v.strictObject({
     name: line(200),
     line1: line(200),
@@ -60,7 +70,6 @@ export const NewOrder = v.strictObject({
     postcode: v.optional(line(32)),
     country: Country,
   }),
-  shippingMethod: v.optional(line(64)),
   payment: v.strictObject({ method: v.picklist(["test", "stripe"]), token: line(255) }),
   reference: v.optional(line(100)),
 });
@@ -104,6 +113,11 @@ export const OrderQuery = v.strictObject({
 
 const Ordered = v.array(v.object({ sku: v.string(), quantity: v.number() }));
 
+/** What was given by promotions. */
+export const Promotions = v.array(
+  v.object({ id: v.string(), name: v.string(), code: v.optional(v.string()), amount: Money }),
+);
+
 export const OrderView = v.object({
   id: v.string(),
   reference: v.nullable(v.string()),
@@ -131,9 +145,17 @@ export const OrderView = v.object({
       shipped: v.optional(v.number()),
       cancelled: v.optional(v.number()),
       returned: v.optional(v.number()),
+      discount: v.optional(Money),
+      tax: v.optional(Money),
     }),
   ),
+  /** `subtotal` − `discount` + what of `tax` is not in the prices + `shipping`, where these are said. */
   total: Money,
+  subtotal: v.optional(Money),
+  discount: v.optional(Money),
+  tax: v.optional(Money),
+  shipping: v.optional(Money),
+  promotions: v.optional(Promotions),
   history: v.array(v.object({ at: v.string(), status: Status, reason: v.optional(Reason) })),
   shipments: v.optional(
     v.array(
@@ -182,6 +204,11 @@ export const Contact = v.object({
   language: v.optional(v.string()),
 });
 export type Contact = v.InferOutput<typeof Contact>;
+
+/** What is in a cart; see the contract of carts. */
+export const CartLines = v.object({
+  lines: v.array(v.object({ sku: v.string(), quantity: v.number() })),
+});
 
 /** What carts hands over; see its contract. */
 export const CartCheckout = v.object({
@@ -418,6 +445,17 @@ export const ProductDeleted = event(
   "product.deleted",
   v.object({ sku: v.string(), version: v.number() }),
 );
+
+/** `upToGrams` null: whatever it weighs; `country` `*`: anywhere else. */
+const rate = {
+  country: v.string(),
+  method: v.string(),
+  currency: v.string(),
+  upToGrams: v.nullable(v.number()),
+  version: v.number(),
+};
+export const RateSet = event("shipping", "rate.set", v.object({ ...rate, amount: v.number() }));
+export const RateRemoved = event("shipping", "rate.removed", v.object(rate));
 
 export const UserErased = event("identity", "user.erased", v.object({ userId: v.string() }));
 

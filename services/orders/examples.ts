@@ -1,4 +1,5 @@
 import type { Examples } from "chassis";
+import { pricingExamples } from "./pricing-examples.ts";
 
 const placed = { operation: "POST /api/orders", at: "/id", like: "Jr0mcQ0bqkqG9D3m2V1X5A" };
 
@@ -59,6 +60,7 @@ const confirmed = {
 
 /** How each operation is called, so that it works when it is copied: with the products that a first start brings. */
 export const examples: Examples = {
+  ...pricingExamples,
   "POST /orders": {
     body: {
       lines: [

@@ -1,5 +1,6 @@
 import type { Rejection } from "chassis";
 import { type Fulfilment, type FulfilmentEvent, fulfilled } from "./fulfilment.ts";
+import { type Offer, type PriceParts, type Quote, quote } from "./quote.ts";
 import type { Counters } from "./units.ts";
 
 export interface Money {
@@ -17,6 +18,9 @@ export interface Line extends Counters {
   kind: "physical" | "service";
   /** What the whole line is worth, in minor units; absent: quantity × unit price. */
   total?: number;
+  /** In `total`: what was taken off, and the tax, added or in the price. */
+  discount?: number;
+  tax?: number;
   /** Grams a piece; absent: nobody has said. */
   weight?: number;
 }
@@ -48,6 +52,7 @@ interface Facts extends Fulfilment {
   /** What shipping is charged with, which is in the total. */
   shipping?: Money;
   shippingMethod?: string;
+  price?: PriceParts;
   history: { at: number; status: PublicStatus; reason?: Reason | CancelReason }[];
 }
 
@@ -99,39 +104,17 @@ export interface ListedProduct {
   taxClass?: string;
 }
 
-export interface Place extends Omit<Facts, "version" | "history" | "lines" | "total"> {
+export interface Place extends Omit<Facts, "version" | "history" | keyof Quote> {
   lines: AskedLine[];
+  /** Absent: nothing makes the price but quantities and unit prices. */
+  offer?: Offer;
   at: number;
 }
 
-/** Accepts an order at today's prices, or at the unit prices that its lines name. */
-export function place({ lines: asked, at, ...facts }: Place): OrderEvent[] | Rejection {
-  const unknown = asked.flatMap((line, index) =>
-    line.product ? [] : [{ pointer: `/lines/${index}/sku`, detail: `there is no product ${line.sku}` }],
-  );
-  if (unknown.length > 0) {
-    return {
-      rejected: "unknown-product",
-      detail: "The order names products that do not exist",
-      errors: unknown,
-    };
-  }
-  const lines = asked.flatMap(({ sku, quantity, unitPrice, product }): Line[] =>
-    product
-      ? [{ sku, quantity, name: product.name, kind: product.kind, unitPrice: unitPrice ?? product.price }]
-      : [],
-  );
-  const currency = lines[0]?.unitPrice.currency ?? "";
-  const foreign = lines.findIndex((line) => line.unitPrice.currency !== currency);
-  if (foreign >= 0) {
-    const errors = [{ pointer: `/lines/${foreign}`, detail: `is not in ${currency}` }];
-    return { rejected: "mixed-currencies", detail: "All lines of an order must be in one currency", errors };
-  }
-  const amount = lines.reduce((sum, line) => sum + line.quantity * line.unitPrice.amount, 0);
-  if (!Number.isSafeInteger(amount)) {
-    return { rejected: "total-too-large", detail: "The total is more than can be counted exactly" };
-  }
-  return [{ type: "placed", at, order: { ...facts, lines, total: { amount, currency } } }];
+/** Accepts an order for what it comes to. */
+export function place({ lines, offer, at, ...facts }: Place): OrderEvent[] | Rejection {
+  const quoted = quote(lines, offer);
+  return "rejected" in quoted ? quoted : [{ type: "placed", at, order: { ...facts, ...quoted } }];
 }
 
 /** What other services may hold for an order now: what an abort must wait for. */

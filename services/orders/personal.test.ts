@@ -7,7 +7,7 @@ import { sealedWith } from "chassis";
 import { type TestService, testService } from "chassis/testing";
 import { sql } from "drizzle-orm";
 import { type Db, openSqlite } from "drizzle-outbox";
-import { ProductCreated, StockReserved, UserErased } from "./contracts.ts";
+import { ProductCreated, StockRefused, StockReserved, UserErased } from "./contracts.ts";
 import orders from "./service.ts";
 import type { Store } from "./store.ts";
 
@@ -49,15 +49,17 @@ afterEach(async () => {
 const price = { amount: 255, currency: "GBP" };
 const product = { sku: "A", name: "Holder", price, kind: "physical" as const, version: 1 };
 
+const newOrder = {
+  lines: [{ sku: "A", quantity: 1 }],
+  customer: { email, name },
+  shippingAddress: { name, line1, city, country: "GB" },
+  payment: { method: "test", token },
+};
+
 async function place(idempotencyKey: string, caller = "u_1"): Promise<{ id: string; customer: unknown }> {
   const response = await shop.request("/orders", {
     method: "POST",
-    body: {
-      lines: [{ sku: "A", quantity: 1 }],
-      customer: { email, name },
-      shippingAddress: { name, line1, city, country: "GB" },
-      payment: { method: "test", token },
-    },
+    body: newOrder,
     scopes: own,
     caller,
     headers: { "idempotency-key": idempotencyKey },
@@ -135,6 +137,34 @@ test("a new key: everything is sealed with it in the background, and the old one
   expect(await read(last)).toMatchObject(shown);
   expect(await found(email)).toContain(last);
   expect(await place("key-3")).toMatchObject({ id: ids[3], customer: shown.customer });
+}, 60_000);
+
+test("a new key: a guest who has used a promotion has used it still, and gives it back once", async () => {
+  await start();
+  await shop.deliver(ProductCreated, product);
+  const body = { name: "Ten", kind: "percentage", basisPoints: 1_000, code: "TEN", limitPerCustomer: 1 };
+  await shop.request("/promotions", { method: "POST", body, scopes: ["catalog:write"] });
+  const buy = async () => {
+    const response = await shop.request("/orders", { method: "POST", body: { ...newOrder, codes: ["TEN"] } });
+    return { status: response.status, body: (await response.json()) as { id: string } };
+  };
+  const { body: order } = await buy();
+  const uses = async () =>
+    (await db.query<{ used: number }>(sql`select used from promotion_uses where customer <> ''`))
+      .map(({ used }) => used)
+      .toSorted();
+  ring = JSON.stringify({ current: "k2", keys: { k1, k2 } });
+  // As long as both keys are there, whichever it is counted under.
+  expect((await buy()).status).toBe(422);
+  await until(async () => (await keysInUse()).join() === "k2");
+  expect(await uses()).toEqual([0, 1]);
+  expect((await buy()).status).toBe(422);
+  ring = JSON.stringify({ current: "k2", keys: { k2 } });
+  await until(async () => !(await (await shop.request("/metrics")).text()).includes('key="k1"'));
+  expect((await buy()).status).toBe(422);
+  await shop.deliver(StockRefused, { orderId: order.id });
+  expect(await uses()).toEqual([0, 0]);
+  expect((await buy()).status).toBe(202);
 }, 60_000);
 
 test("who is erased is gone from their orders and answers; the orders stay, and others' stay as they are", async () => {

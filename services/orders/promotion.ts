@@ -1,5 +1,7 @@
+import type { Rejection } from "chassis";
 import { halfEven, spread } from "./half-even.ts";
 import type { Money } from "./order.ts";
+import type { NewPromotion } from "./pricing-contracts.ts";
 
 /** What a promotion gives: so much of every hundred, or so much of an order. */
 export type Gift =
@@ -36,6 +38,8 @@ export interface Goods {
 export interface Uses {
   all: number;
   byCustomer: number;
+  /** Of the customer's, those that are counted under a key that is no longer the current one. */
+  before: number;
 }
 
 /** What a promotion came to: minor units in the order's currency. */
@@ -43,6 +47,37 @@ export interface Given {
   promotion: Promotion;
   amount: number;
 }
+
+/**
+ * A promotion as staff describes it: times are RFC 3339.
+ * @param id its name for ever
+ */
+export function promotionOf(id: string, { from, until, ...described }: NewPromotion): Promotion | Rejection {
+  if (from !== undefined && !isDay(from)) return never("/from", "there is no such day");
+  if (until !== undefined && !isDay(until)) return never("/until", "there is no such day");
+  const begins = from === undefined ? undefined : Date.parse(from);
+  const ends = until === undefined ? undefined : Date.parse(until);
+  if (begins !== undefined && ends !== undefined && ends <= begins)
+    return never("/until", "must be after its beginning");
+  return {
+    ...described,
+    id,
+    ...(begins === undefined ? {} : { from: begins }),
+    ...(ends === undefined ? {} : { until: ends }),
+  };
+}
+
+/** The 31st of a shorter month would be taken for a day of the next. */
+function isDay(time: string): boolean {
+  const [year = 0, month = 0, day = 0] = time.slice(0, 10).split("-").map(Number);
+  return day <= new Date(Date.UTC(year, month, 0)).getUTCDate();
+}
+
+const never = (pointer: string, detail: string): Rejection => ({
+  rejected: "promotion-never-holds",
+  detail: "The promotion would never hold",
+  errors: [{ pointer, detail }],
+});
 
 /** A code as it is compared. */
 export const folded = (code: string): string => code.toUpperCase();

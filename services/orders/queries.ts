@@ -3,8 +3,8 @@ import type { Contact, OrderStep, OrderView } from "./contracts.ts";
 import type { Order, PublicStatus } from "./order.ts";
 import { shown } from "./order.ts";
 import type { Note, Personal } from "./personal.ts";
+import { lineView, partsView } from "./pricing-view.ts";
 import { counted, open, pieces, shipped } from "./units.ts";
-import { worth } from "./worth.ts";
 
 /** An order as its readers see it. */
 export function view(order: Order, personal: Personal | undefined): OrderView {
@@ -20,14 +20,11 @@ export function view(order: Order, personal: Personal | undefined): OrderView {
     customer,
     shippingAddress,
     lines: order.lines.map((line) => ({
-      sku: line.sku,
-      name: line.name,
-      quantity: line.quantity,
-      unitPrice: line.unitPrice,
-      total: { amount: worth(line), currency: line.unitPrice.currency },
+      ...lineView(line, order.price !== undefined),
       ...countersOf(line, status),
     })),
     total: order.total,
+    ...partsView(order),
     history: order.history.map(({ at, ...entry }) => ({ at: new Date(at).toISOString(), ...entry })),
     ...(isPaid(status) ? { shipments: shipmentsOf(order), returns: returnsOf(order, notes) } : {}),
     ...(cancelling.length > 0

@@ -11,6 +11,8 @@ import {
   ProductCreated,
   ProductDeleted,
   ProductUpdated,
+  RateRemoved,
+  RateSet,
   ShipmentDelivered,
   ShipmentDispatching,
   StockRefused,
@@ -55,6 +57,9 @@ export const reactions = [
   react(ProductCreated, (e, { store }: Got) => ({ writes: [store.product(e)] })),
   react(ProductUpdated, (e, { store }: Got) => ({ writes: [store.product(e)] })),
   react(ProductDeleted, (e, { store }: Got) => ({ writes: [store.productGone(e.sku, e.version)] })),
+
+  react(RateSet, (e, { store }: Got) => ({ writes: store.pricing.shippingRate(e) })),
+  react(RateRemoved, (e, { store }: Got) => ({ writes: store.pricing.shippingRate(e) })),
 ];
 
 /** Loads the order, asks the saga what follows, and says what to commit. */

@@ -29,12 +29,14 @@ import { digest, digested, found, fulfilmentRoutes } from "./fulfilment-routes.t
 import { place } from "./order.ts";
 import { taken } from "./payment-methods.ts";
 import { sealedToken } from "./payment-token.ts";
+import { pricingRoutes } from "./pricing-routes.ts";
 import { contactOf, progress, view } from "./queries.ts";
 import type { Store } from "./store.ts";
 
 const deadlineAfter = 15 * 60_000;
 
 export const routes = router<Store>()
+  .route("/", pricingRoutes)
   .post(
     "/orders",
     says("Place an order", { 202: OrderView, ...problems(400, 403, 409, 415, 422, 503) }),
@@ -66,16 +68,25 @@ export const routes = router<Store>()
         reference: reference ?? null,
         keyDigest: key === undefined ? null : digest(key),
       };
+      const customers = () => store.countedUnder(c.var.caller, customer.email);
+      let again = false;
       return transact(c, async () => {
         if (cartId !== undefined && (await store.load(id))) throw ordered();
-        const decided = accepted(place({ ...facts, lines: await store.withProducts(lines), at }));
+        const known = await store.withProducts(lines);
+        const offer = await store.pricing.offer(known, { ...asked, ...facts, at, customers }, again);
+        again = true;
+        const decided = accepted(place({ ...facts, lines: known, offer, at }));
         const { order, change } = store.change(
           undefined,
           decided,
           at + integer(config, "CHECKOUT_DEADLINE_MS", deadlineAfter),
         );
         return {
-          change: cartId === undefined ? change : store.closing(cartId, { id, placedAt: at }, change),
+          change: store.pricing.claiming(
+            cartId === undefined ? change : store.closing(cartId, { id, placedAt: at }, change),
+            order,
+            offer,
+          ),
           status: 202,
           body: key === undefined ? view(order, personal) : { ...view(order, personal), orderKey: key },
           headers: { location: `/api/orders/${order.id}`, etag: etag(order.version) },

@@ -13,5 +13,13 @@ export default service({
   reactions,
   jobs,
   flags,
-  statuses: { "not-found": 404, "unknown-product": 422, "mixed-currencies": 422, "total-too-large": 422 },
+  statuses: {
+    "not-found": 404,
+    "unknown-product": 422,
+    "mixed-currencies": 422,
+    "total-too-large": 422,
+    "promotion-not-applicable": 422,
+    "promotion-never-holds": 422,
+    "unknown-shipping-method": 422,
+  },
 });

@@ -1,8 +1,9 @@
-import { defineStore, guest, type Place, type Reach, type StoreOf, sealedRows } from "chassis";
+import { type Caller, defineStore, guest, type Place, type Reach, type StoreOf, sealedRows } from "chassis";
 import { and, desc, eq, inArray, isNull, lt, ne, or, type SQL, sql } from "drizzle-orm";
 import { type Change, insert, type NewEvent, update, upsert, type Write } from "drizzle-outbox";
 import { type AskedLine, evolve, type Order, type OrderEvent, type PublicStatus, shown } from "./order.ts";
 import { type Kept, personalKeeper } from "./personal.ts";
+import { pricingStore, pricingTables } from "./pricing-store.ts";
 import { published } from "./published.ts";
 
 /** The job that ends an order which is neither paid nor refused in time. */
@@ -83,12 +84,19 @@ export const store = defineStore(
       version: t.integer("version").notNull(),
       deleted: t.boolean("deleted").notNull(),
     }),
+    ...pricingTables(t),
   }),
   (db, t, sealed) => {
     const personal = personalKeeper(sealed);
+    const pricing = pricingStore(db, t);
     const orderOf = (row: { state: Kept } | undefined): Order | undefined => row && personal.read(row.state);
     return {
       personal,
+      pricing,
+
+      /** What a customer's uses of promotions are counted under: a user's id, or keyed digests of the e-mail address. */
+      countedUnder: ({ kind, id }: Caller, email: string | undefined): string[] =>
+        kind === "user" ? [id] : email === undefined ? [] : personal.keysOf(email),
 
       async load(id: string): Promise<Order | undefined> {
         return orderOf(await db.find(t.orders, { id }));
@@ -143,7 +151,9 @@ export const store = defineStore(
               reference: order.reference,
               placedAt: decided[0]?.at ?? 0,
             });
-        return { order, change: { writes: [write], events, jobs } };
+        const over = decided.some(({ type }) => type === "rejected" || type === "cancelled");
+        const writes = over ? [write, ...pricing.givingBack(order)] : [write];
+        return { order, change: { writes, events, jobs } };
       },
 
       /** The change that places an order, which also closes the cart that it came from. */
@@ -269,10 +279,21 @@ export const store = defineStore(
         sealedRows(db, t.orders, {
           id: t.orders.id,
           sealedWith: t.orders.sealedWith,
-          reseal: ({ id, version, state }) => rewrite(personal.read(state), { id, version }),
+          reseal: ({ id, version, state }) => {
+            const kept = personal.read(state);
+            const { order, writes } = pricing.moving(kept, digestNow(kept));
+            return [rewrite(order, { id, version }), ...writes];
+          },
         }),
       ],
     };
+
+    /** What the customer of an order is counted under now, where that is a digest. */
+    function digestNow(order: Order): string | undefined {
+      const { customer } = order.price ?? {};
+      const of = customer === undefined || customer === order.owner ? undefined : personal.open(order);
+      return of && personal.keysOf(of.customer.email)[0];
+    }
 
     /** Writes an order down anew, as what has changed in it is not for its history. */
     function rewrite(order: Order, { id, version }: { id: string; version: number }): Write {

@@ -156,6 +156,17 @@ export function creating(
         effects: () => returned(id),
       };
     },
+    async "/promotions"() {
+      const code = `C-${crypto.randomUUID()}`.slice(0, 30);
+      const body = { name: "Ten percent", code, kind: "percentage", basisPoints: 1_000 };
+      return {
+        service: "orders",
+        path: "/api/promotions",
+        body,
+        other: { ...body, name: "Other" },
+        effects: () => counted("/api/promotions", (one: { code?: string }) => one.code === code),
+      };
+    },
     async "/products"() {
       const sku = `NEW-${crypto.randomUUID()}`;
       const body = { sku, name: "New", price: gbp(100), kind: "service" };

@@ -30,9 +30,11 @@ const cases = creating(
 const exempt: Record<string, string> = {
   "/carts/mine/merge": "A cart notes whose lines it has taken over: twice is once",
   "/checkouts/{cartId}": "A cart goes to one order, whoever asks again; only orders can ask",
+  "/checkouts/{cartId}/lines": "It only reads",
   "/checkouts/{cartId}/ordered": "As above: what is closed stays closed",
   "/keys/rotate": "Until the next key signs, asking again changes nothing",
   "/me": "It only reads (OpenID Connect Core 5.3.1 wants it by POST as well)",
+  "/quotes": "It only reads: nothing is placed, and nothing is kept",
   "/session/sign-out": "A session that has ended stays ended",
   "/token": "A token more does no harm, and RFC 6749 knows no such header",
   "/token/introspection": "It only reads (RFC 7662)",

@@ -73,14 +73,26 @@ const invariants: Record<string, (target: Fixture) => Promise<string | undefined
     return text.includes('"balanced":true') ? undefined : text;
   },
   async orders(target) {
+    interface Money {
+      amount: number;
+    }
     interface Seen {
       id: string;
-      total: { amount: number };
-      lines: { total: { amount: number } }[];
+      total: Money;
+      lines: { total: Money }[];
+      subtotal?: Money;
+      discount?: Money;
+      tax?: Money;
+      shipping?: Money;
     }
-    for await (const { id, total, lines } of all<Seen>(target, "/orders")) {
+    for await (const { id, total, lines, subtotal = total, ...parts } of all<Seen>(target, "/orders")) {
       const sum = lines.reduce((sum, line) => sum + line.total.amount, 0);
-      if (sum !== total.amount) return `the order ${id} says ${total.amount}, its lines ${sum}`;
+      if (sum !== subtotal.amount) return `the order ${id} says ${subtotal.amount}, its lines ${sum}`;
+      // Of the tax only what is not in the prices is added, which nobody is told.
+      const least = subtotal.amount - (parts.discount?.amount ?? 0);
+      const most = least + (parts.tax?.amount ?? 0) + (parts.shipping?.amount ?? 0);
+      if (total.amount < least || total.amount > most)
+        return `the order ${id} comes to ${total.amount}, its parts to ${least} up to ${most}`;
     }
     return undefined;
   },

@@ -60,9 +60,9 @@ function tidy(made: Draft): Draft {
   if (typeof made.value !== "object" || made.value === null || Array.isArray(made.value)) return made;
   const { sku, cartId, ...rest } = fields(made.value);
   const named = sku === undefined || made.method === "PUT" ? {} : { sku };
-  const either = made.path === "/orders" && rest.lines !== undefined;
-  const cart =
-    either || (cartId === undefined && made.path !== "/orders") ? {} : { cartId: cartId ?? "{{cartId:0}}" };
+  const buys = made.path === "/orders" || made.path === "/quotes";
+  const either = buys && rest.lines !== undefined;
+  const cart = either || (cartId === undefined && !buys) ? {} : { cartId: cartId ?? "{{cartId:0}}" };
   return { ...made, value: { ...rest, ...named, ...cart } };
 }
 

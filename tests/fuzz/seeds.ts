@@ -78,6 +78,23 @@ export const seeds: Record<string, (made: Fixture) => Promise<void>> = {
       shippingAddress: { name: "Ada", line1: "1 Main Street", city: "London", country: "GB" },
       payment: { method: "test", token: "tok_ok" },
     };
+    const rate = {
+      country: "GB",
+      method: "standard",
+      currency: "GBP",
+      upToGrams: null,
+      amount: 395,
+      version: 1,
+    };
+    await event(app, "shipping", "rate.set", rate);
+    const tax = { basisPoints: 2_000, included: true };
+    await must(app.request("/tax-rates/GB/standard", { method: "PUT", body: tax, scopes: staff }));
+    book.promotionId = [];
+    for (const code of ["CODE", "SPRING", "SUMMER"]) {
+      const body = { name: code, code, kind: "percentage", basisPoints: 1_000, limitPerCustomer: 1_000 };
+      const begun = await must(app.request("/promotions", { method: "POST", body, scopes: staff }));
+      book.promotionId.push(((await begun.json()) as { id: string }).id);
+    }
     book.orderId = [];
     for (let n = 0; n < 8; n++) {
       const response = await must(app.request("/orders", { method: "POST", body: asked, scopes: staff }));

@@ -118,6 +118,7 @@ const written: Record<string, (params: Record<string, string>, n: number) => obj
   "POST /orders/:id/cancel": () => ({}),
   "POST /orders/:id/returns": () => ({ lines: [{ sku: "S-1", quantity: 1 }], reason: "too small" }),
   "POST /orders/:id/returns/:returnId/receive": () => ({}),
+  "POST /quotes": () => ({ lines: order.lines, country: "GB" }),
   "PUT /products/:sku": () => product,
   "PATCH /products/:sku": () => ({ name: "Another name" }),
   "POST /products": (_, n) => ({ ...product, sku: `new-${n}` }),

@@ -88,9 +88,21 @@ const makers: Record<string, Maker> = {
     await send(app, "catalog", "product.created", product);
     // What is delivered as soon as it is paid can come back.
     await send(app, "catalog", "product.created", { ...product, sku: "S-2", kind: "service" });
+    let made = 0;
     return {
       id: plain,
       async thing({ path }, owner): Promise<Thing> {
+        if (path.startsWith("/promotions/")) {
+          const body = { name: "A thing", kind: "percentage", basisPoints: 1 };
+          const begun = await must(app.request("/promotions", { method: "POST", scopes: staff, body }));
+          return { params: { id: ((await begun.json()) as { id: string }).id } };
+        }
+        if (path.startsWith("/tax-rates/")) {
+          const taxClass = `class-${++made}`;
+          const body = { basisPoints: 1, included: true };
+          await must(app.request(`/tax-rates/GB/${taxClass}`, { method: "PUT", scopes: staff, body }));
+          return { params: { country: "GB", class: taxClass } };
+        }
         const returned = path.includes(":returnId");
         const lines = [{ sku: returned ? "S-2" : "S-1", quantity: 1 }];
         const as = owner === "guest" ? {} : { scopes: ["orders:write"], caller: plain(owner), user: true };

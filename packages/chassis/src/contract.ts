@@ -1,3 +1,4 @@
+import { readdirSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { toOpenAPISchema } from "@standard-community/standard-openapi";
@@ -20,8 +21,8 @@ import type { Service } from "./service.ts";
 
 // bun packages/chassis/src/contract.ts <service folder…> [--check]
 //
-// Writes contract/openapi.json and contract/events.json of a service from its routes and its contracts.ts, and
-// contract/flags.json where it declares flags.
+// Writes contract/openapi.json and contract/events.json of a service from its routes, its contracts.ts and what it has
+// beside that by names like pricing-contracts.ts, and contract/flags.json where it declares flags.
 // With --check nothing is written: it fails where the files are stale, and names them.
 
 interface Published {
@@ -32,9 +33,7 @@ interface Published {
 /** The contract files of a service, as text by name. */
 export async function contractOf(folder: string): Promise<Record<string, string>> {
   const { default: definition } = (await import(join(folder, "service.ts"))) as { default: Service<unknown> };
-  const contracts = (await import(join(folder, "contracts.ts")).catch(() => ({}))) as {
-    publishes?: Published[];
-  };
+  const contracts = await contractsOf(folder);
   const { examples = {} } = (await import(join(folder, "examples.ts")).catch(missing)) as {
     examples?: Examples;
   };
@@ -65,6 +64,11 @@ export async function contractOf(folder: string): Promise<Record<string, string>
     }),
     ...(definition.flags?.length ? { "flags.json": text(definition.flags.map(shownFlag)) } : {}),
   };
+}
+
+async function contractsOf(folder: string): Promise<{ publishes?: Published[] }> {
+  const files = readdirSync(folder).filter((name) => /(^|-)contracts\.ts$/.test(name));
+  return Object.assign({}, ...(await Promise.all(files.map((name) => import(join(folder, name))))));
 }
 
 /** The routes that a document is about: those of the public face, where there is one. */
@@ -203,7 +207,7 @@ const deadLetterSchemas = {
   DeadLetterSummary: deadLetter.Summary,
 };
 
-/** What the document writes once: the schemas that contracts.ts exports, by their names, and what all services share. */
+/** What the document writes once: the schemas that its contracts export, by their names, and what all services share. */
 async function componentsOf(contracts: Record<string, unknown>): Promise<Named> {
   const schemas: Record<string, unknown> = {};
   for (const [name, value] of Object.entries({ ...faceSchemas, ...deadLetterSchemas, ...contracts })) {

@@ -45,10 +45,10 @@ export class Problem extends Error {
 export const notFound = (what: string): Problem =>
   new Problem(404, { code: "not-found", detail: `${what} does not exist` });
 
-/** Unwraps a decision: its events, or the rejection thrown as a Problem for {@link problemResponse}. */
-export function accepted<E>(decision: E[] | Rejection): E[] {
-  if (Array.isArray(decision)) return decision;
-  throw new Rejected(decision);
+/** Unwraps a decision: its events, or whatever it came to; a rejection is thrown as a Problem for {@link problemResponse}. */
+export function accepted<D extends object>(decision: D | Rejection): D {
+  if ("rejected" in decision) throw new Rejected(decision);
+  return decision;
 }
 
 /** A domain's refusal on its way to the edge, where the service's table gives it a status. */

@@ -11,15 +11,20 @@ export const resealJob = "reseal";
 export interface SealedRows {
   /** How many rows are sealed with this key; null: not at all. */
   count(key: string | null): Promise<number>;
-  /** The first of them whose id is beyond `after`, each with the write that seals it with the current key. */
-  next(key: string | null, after: string, limit: number): Promise<{ id: string; reseal(): Write }[]>;
+  /** The first of them whose id is beyond `after`, each with what seals it with the current key. */
+  next(
+    key: string | null,
+    after: string,
+    limit: number,
+  ): Promise<{ id: string; reseal(): Write | Write[] }[]>;
 }
 
 /**
  * The sealed rows of a table.
  * @param id its key, a text
  * @param sealedWith the id of the key, null for a row that is not sealed; a row with nothing to seal has ""
- * @param reseal the write that seals a row with the current key, on the condition that it has not changed meanwhile
+ * @param reseal seals a row with the current key, on the condition that it has not changed meanwhile; and what else has
+ *   to go over to that key with it
  */
 export function sealedRows<T extends SQLiteTable>(
   db: Db,
@@ -28,7 +33,7 @@ export function sealedRows<T extends SQLiteTable>(
     id,
     sealedWith,
     reseal,
-  }: { id: SQLiteColumn; sealedWith: SQLiteColumn; reseal(row: T["$inferSelect"]): Write },
+  }: { id: SQLiteColumn; sealedWith: SQLiteColumn; reseal(row: T["$inferSelect"]): Write | Write[] },
 ): SealedRows {
   const withKey = (key: string | null): SQL => (key === null ? isNull(sealedWith) : eq(sealedWith, key));
   return {
@@ -77,16 +82,16 @@ export function resealer({ rows, sealed, commit, log, chunk = 100 }: ResealerOpt
     }
   }
 
-  async function one({ id, reseal }: { id: string; reseal(): Write }): Promise<void> {
-    let write: Write;
+  async function one({ id, reseal }: { id: string; reseal(): Write | Write[] }): Promise<void> {
+    let writes: Write[];
     try {
-      write = reseal();
+      writes = [reseal()].flat();
     } catch (error) {
       log.warn({ row: id, err: String(error) }, "a row cannot be sealed anew");
       return;
     }
     // Who has changed it meanwhile has sealed it, or it is found the next time.
-    await commit({ writes: [write] }).catch((error: unknown) => {
+    await commit({ writes }).catch((error: unknown) => {
       if (!(error instanceof Conflict)) throw error;
     });
   }

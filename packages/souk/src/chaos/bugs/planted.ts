@@ -377,7 +377,7 @@ export const bugs: Bug[] = [
     says: "a total counts each line once, whatever its quantity",
     edits: [
       {
-        file: "services/orders/order.ts",
+        file: "services/orders/quote.ts",
         find: "sum + line.quantity * line.unitPrice.amount",
         replace: "sum + line.unitPrice.amount",
       },
