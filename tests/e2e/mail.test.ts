@@ -33,6 +33,15 @@ async function mailsTo(address: string, count = 1): Promise<Caught[]> {
   }
 }
 
+/** Waits for the mail to an address that has this subject. */
+async function mailCalled(address: string, subject: string): Promise<Caught> {
+  for (;;) {
+    const found = (await mailsTo(address)).find((mail) => mail.subject === subject);
+    if (found) return found;
+    await pause(50);
+  }
+}
+
 const register = (email: string, name: string, language = "en") =>
   on.api.call("/api/users", {
     method: "POST",
@@ -127,19 +136,19 @@ test("each parcel is told of, with where it can be followed, and what will not b
   };
   const first = await pending();
   await dispatch(first, { lines: [{ sku, quantity: 2 }], carrier: "Royal Mail", tracking: "RM123456785GB" });
-  const part = (await mailsTo(email, 2)).find(({ subject }) => subject.includes("on its way"));
-  expect(part?.subject).toBe("A part of your order 536370 is on its way");
-  expect(part?.text).toMatch(/Product SKU-\d+ +2\n/);
-  expect(part?.text).toContain("Tracking number: RM123456785GB");
-  expect(part?.html).toContain("Tracking number: RM123456785GB");
+  const part = await mailCalled(email, "A part of your order 536370 is on its way");
+  expect(part.text).toMatch(/Product SKU-\d+ +2\n/);
+  expect(part.text).toContain("Tracking number: RM123456785GB");
+  expect(part.html).toContain("Tracking number: RM123456785GB");
 
   const lines = [{ sku, quantity: 1 }];
   await on.api.call(`/api/orders/${order.id}/cancel`, { method: "POST", body: { lines } });
-  const subjects = async (count: number) => (await mailsTo(email, count)).map(({ subject }) => subject);
-  expect(await subjects(3)).toContain("A part of your order 536370 is cancelled");
+  const without = await mailCalled(email, "A part of your order 536370 is cancelled");
+  expect(without.text).toMatch(/SKU-\d+ +1\n/);
 
   await dispatch(await pending());
-  expect(await subjects(4)).toContain("Your order 536370 is on its way");
+  const rest = await mailCalled(email, "Your order 536370 is on its way");
+  expect(rest.text).toMatch(/Product SKU-\d+ +3\n/);
 }, 60_000);
 
 test("a mail server that is down delays a mail, and it comes once", async () => {
