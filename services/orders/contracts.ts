@@ -495,6 +495,17 @@ export const PaymentDeclined = event(
   "payment.declined",
   v.object({ orderId, reason: v.picklist(["payment-declined", "timed-out"]) }),
 );
+export const PaymentAuthorised = event("payments", "payment.authorised", ofOrder);
+export const PaymentExpired = event("payments", "payment.expired", ofOrder);
+export const PaymentCaptureFailed = event(
+  "payments",
+  "payment.capture-failed",
+  v.object({
+    orderId,
+    key: v.string(),
+    reason: v.picklist(["authorisation-expired", "payment-declined", "partial-capture-unavailable"]),
+  }),
+);
 /** `key`: the shipment that it was captured for; without it what was captured at once. */
 export const PaymentCaptured = event(
   "payments",

@@ -4,8 +4,11 @@ import * as v from "valibot";
 import { closeCart } from "./carts.ts";
 import { advance, type Heard } from "./checkout.ts";
 import {
+  PaymentAuthorised,
   PaymentCaptured,
+  PaymentCaptureFailed,
   PaymentDeclined,
+  PaymentExpired,
   PaymentRefunded,
   PaymentVoided,
   ProductCreated,
@@ -42,6 +45,11 @@ export const reactions = [
 
   react(PaymentDeclined, (e, got: Got) =>
     on(e.orderId, { type: e.reason === "timed-out" ? "payment-timed-out" : "payment-declined" }, got),
+  ),
+  react(PaymentAuthorised, (e, got: Got) => on(e.orderId, { type: "payment-authorised" }, got)),
+  react(PaymentExpired, (e, got: Got) => on(e.orderId, { type: "payment-expired" }, got)),
+  react(PaymentCaptureFailed, ({ orderId, ...e }, got: Got) =>
+    on(orderId, { type: "capture-failed", ...e }, got),
   ),
   react(PaymentCaptured, ({ orderId, key, amount }, got: Got) =>
     on(orderId, { type: "payment-captured", key, amount: amount?.amount }, got),

@@ -89,6 +89,10 @@ test("what has not left is cancelled, and its stock comes free", async () => {
   await reaches(id, "shipped");
   await eventually("all is free", async () => (await it.stock(sku)).reserved === 0);
   expect(await it.stock(sku)).toMatchObject({ onHand: 8, available: 8 });
+  await eventually("nothing is held but what was sent is worth", async () => {
+    const { authorised, captured, refunded } = await it.payment(id);
+    return captured.amount - refunded.amount === 600 && authorised.amount >= captured.amount;
+  });
   await eventually("nothing waits", async () =>
     (await shipments(id)).every(({ status }) => status !== "pending"),
   );
@@ -120,6 +124,8 @@ test("what was sent comes back: asked for by its customer, received by staff, re
   ];
   await ask(receive, { lines });
   await eventually("one is on the shelf", async () => (await it.stock(sku)).onHand === 8);
+  await eventually("it is refunded", async () => (await read(id)).returns[0]?.status === "refunded");
+  expect(await it.payment(id)).toMatchObject({ captured: gbp(900), refunded: gbp(600) });
   expect((await read(id)).lines).toMatchObject([{ shipped: 3, returned: 2 }]);
   expect(
     await it.refusal(`/api/orders/${id}/returns`, {
@@ -127,4 +133,11 @@ test("what was sent comes back: asked for by its customer, received by staff, re
       body: { lines: [{ sku, quantity: 2 }], reason: "too small" },
     }),
   ).toEqual({ status: 409, code: "not-returnable" });
+
+  await ask(`/api/orders/${id}/returns`, { lines: [{ sku, quantity: 1 }], reason: "too small" });
+  await reaches(id, "returned");
+  // It shows when it is true.
+  expect(await it.payment(id)).toMatchObject({ captured: gbp(900), refunded: gbp(900) });
+  expect(await it.stock(sku)).toMatchObject({ onHand: 9, reserved: 0, available: 9 });
+  expect((await it.ledger()).balanced).toBe(true);
 }, 60_000);
