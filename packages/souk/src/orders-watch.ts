@@ -9,7 +9,7 @@ export interface OrderSeen {
   total: { amount: number; currency: string };
 }
 
-const settled = new Set(["confirmed", "rejected", "cancelled"]);
+const settled = new Set(["confirmed", "shipped", "delivered", "returned", "rejected", "cancelled"]);
 
 /** Waits for many orders at once by reading the list of the newest, and single ones only when they have left it. */
 export class OrdersWatch {
@@ -22,7 +22,7 @@ export class OrdersWatch {
     private readonly everyMs = 10,
   ) {}
 
-  /** Resolves when the order is confirmed, rejected or cancelled. */
+  /** Resolves when the order is confirmed (it may be shipped by then), rejected or cancelled. */
   settled(id: string): Promise<OrderSeen> {
     const done = new Promise<OrderSeen>((resolve) =>
       this.#waiting.set(id, { resolve, since: performance.now() }),

@@ -33,16 +33,20 @@ export function retailCommands(program: Command, root: string): void {
 
   program
     .command("replay")
-    .description("place the orders of a file")
+    .description("do what is in a file: orders, shipments, returns")
     .command("retail <file>")
     .description(
-      'place the orders of a file in the format of "Online Retail", and compare the shop with the file',
+      'place and deliver the orders of a file in the format of "Online Retail", take its returns back, and compare the shop with the file',
     )
     .option("--home <folder>", "the shop's folder (default: .souk)")
     .option("--url <url>", "the shop's address (default: the one it was started with)")
     .option("--concurrency <n>", "orders under way at once", "16")
-    .option("--patience <seconds>", "how long an order may take to be confirmed", "120")
-    .option("--skipped <file>", "write every skipped line with its reason to this file (CSV)")
+    .option(
+      "--patience <seconds>",
+      "how long an order may take to be confirmed, to be delivered, to come back",
+      "120",
+    )
+    .option("--skipped <file>", "write every skipped or unmatched line with its reason to this file (CSV)")
     .action(async (file: string, options: Options) => {
       const api = await open(root, file, options);
       const result = await replayRetail(api, file, {
@@ -51,9 +55,9 @@ export function retailCommands(program: Command, root: string): void {
       });
       if (options.skipped) {
         mkdirSync(dirname(options.skipped), { recursive: true });
-        const rows = result.skipped.map((one) =>
-          [one.line, one.invoice, one.sku, one.reason].map(quoted).join(","),
-        );
+        const rows = [...result.skipped, ...result.unmatched]
+          .sort((a, b) => a.line - b.line)
+          .map((one) => [one.line, one.invoice, one.sku, one.reason].map(quoted).join(","));
         writeFileSync(options.skipped, ["line,invoice,sku,reason", ...rows, ""].join("\n"));
       }
       process.stdout.write(summary(result));

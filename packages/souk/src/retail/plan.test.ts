@@ -14,6 +14,7 @@ const row = (over: Partial<Row>): Row => ({
   price: "2.55",
   customer: "17850",
   country: "United Kingdom",
+  date: "1/12/2010",
   ...over,
 });
 
@@ -55,7 +56,7 @@ describe("a plan", () => {
   });
 
   test.each([
-    [{ invoice: "C536379" }, "cancellation or return"],
+    [{ invoice: "C536379" }, "no return: the quantity is not negative"],
     [{ quantity: "-1" }, "no sale: the quantity is not positive"],
     [{ price: "0", description: "" }, "stock correction: no price and no description"],
     [{ price: "-5" }, "adjustment: the price is negative"],
@@ -86,14 +87,17 @@ test("the sample is read whole, and its money adds up", async () => {
     join(import.meta.dir, "../../../../tests/data/online-retail-first-150-invoices.csv"),
   );
   expect(rows).toHaveLength(3155);
-  const { orders, skipped } = plan(rows);
-  const sold = orders.flatMap((order) => order.lines).length;
-  expect(sold + skipped.length).toBe(3155);
+  const { orders, returns, unmatched, skipped } = plan(rows);
+  const lines = orders.flatMap((order) => order.lines);
+  expect(lines.length + returns.length + unmatched.length + skipped.length).toBe(3155);
   expect(orders.reduce((sum, order) => sum + order.total, 0)).toBe(
-    orders
-      .flatMap((order) => order.lines)
-      .reduce((sum, line) => sum + line.quantity * line.unitPrice.amount, 0),
+    lines.reduce((sum, line) => sum + line.quantity * line.unitPrice.amount, 0),
   );
+  // All others bring back what they bought before the file begins.
+  expect(returns.map(({ reference, order, lines }) => [reference, order.reference, lines])).toEqual([
+    ["C536506", "536488", [{ sku: "22960", quantity: 6, unitPrice: { amount: 425, currency: "GBP" } }]],
+  ]);
+  expect(unmatched).toHaveLength(25);
 });
 
 test("countries of the data set have codes", () => {

@@ -1,6 +1,8 @@
 import { countryCode } from "./countries.ts";
 import { parseDecimal, toMinor } from "./decimal.ts";
+import { moments } from "./moments.ts";
 import type { Row } from "./read.ts";
+import { Returns } from "./returns.ts";
 
 export interface Money {
   amount: number;
@@ -16,14 +18,31 @@ export interface PlannedProduct {
   onHand?: number;
 }
 
+export interface PlannedLine {
+  sku: string;
+  quantity: number;
+  unitPrice: Money;
+}
+
 export interface PlannedOrder {
   reference: string;
   customer: { email: string; name: string };
   /** As the file has it. */
   country: string;
   countryCode: string;
-  lines: { sku: string; quantity: number; unitPrice: Money }[];
+  lines: PlannedLine[];
   /** What the file says that it comes to, in minor units. */
+  total: number;
+}
+
+/** What comes back of one order by one C-invoice; a C-invoice may be several. */
+export interface PlannedReturn {
+  /** The C-invoice. */
+  reference: string;
+  order: PlannedOrder;
+  /** Each product and price once. */
+  lines: PlannedLine[];
+  /** What these pieces were bought for, in minor units. */
   total: number;
 }
 
@@ -34,9 +53,17 @@ export interface Skipped {
   reason: string;
 }
 
+/** A line of a C-invoice that is no return of anything bought before, or only of some of its pieces. */
+export interface Unmatched extends Skipped {
+  /** So many pieces of it. */
+  quantity: number;
+}
+
 export interface Plan {
   products: PlannedProduct[];
   orders: PlannedOrder[];
+  returns: PlannedReturn[];
+  unmatched: Unmatched[];
   skipped: Skipped[];
 }
 
@@ -47,27 +74,53 @@ const mostPieces = 100_000;
 const noGoods =
   /^(POST|DOT|D|M|C2|C3|S|B|PADS|CRUK|AMAZONFEE|BANK CHARGES|DCGS.*|DCGSSBOY|GIFT.*|TEST.*|ADJUST.*|SP\d+)$/i;
 
-/** Sorts the lines of a retail file into products, orders to place, and what is skipped, with the reason. */
+/**
+ * Sorts the lines of a retail file into products, orders to place, returns of them, and what is skipped or matches no
+ * order, with the reason. A line of a C-invoice is a return of what the same customer bought before: the same product
+ * at the same price, of the newest order that still holds the quantity, else of several.
+ */
 export function plan(rows: Row[]): Plan {
+  const lines = inTime(rows).map((row) => ({ row, read: read(row) }));
   const skipped: Skipped[] = [];
   const products = new Map<string, PlannedProduct>();
-  const invoices = new Map<string, PlannedOrder>();
-  for (const row of rows) {
-    const sale = saleOf(row);
-    if (typeof sale === "string") {
-      skipped.push({ line: row.line, invoice: row.invoice, sku: row.sku, reason: sale });
+  const invoices = new Map<string, PlannedOrder[]>();
+  const back = new Returns();
+  for (const { row, read: line } of lines) {
+    if (typeof line === "string") {
+      skipped.push({ line: row.line, invoice: row.invoice, sku: row.sku, reason: line });
       continue;
     }
-    addProduct(products, row, sale);
-    const order = invoices.get(row.invoice) ?? newOrder(row);
-    invoices.set(row.invoice, order);
-    order.lines.push(...pricedLines(row.sku, sale));
-    order.total += sale.total;
+    if (isReturn(row)) {
+      back.brought(row, line, row.customer && emailOf(row.customer));
+      continue;
+    }
+    addProduct(products, row, line);
+    const parts = invoices.get(row.invoice) ?? [newOrder(row)];
+    invoices.set(row.invoice, parts);
+    for (const priced of pricedLines(row.sku, line)) back.sold(addLine(parts, priced), priced, line.price);
   }
-  return { products: [...products.values()], orders: [...invoices.values()].flatMap(split), skipped };
+  return {
+    products: [...products.values()],
+    orders: [...invoices.values()].flat(),
+    returns: back.returns,
+    unmatched: back.unmatched,
+    skipped,
+  };
 }
 
-interface Sale {
+/** A file need not be in the order in which things happened. */
+function inTime(rows: Row[]): Row[] {
+  const at = moments(rows.map(({ date }) => date));
+  return rows
+    .map((row, index) => ({ row, at: at[index] ?? 0 }))
+    .sort((a, b) => (a.at === b.at ? a.row.line - b.row.line : a.at < b.at ? -1 : 1))
+    .map(({ row }) => row);
+}
+
+const isReturn = ({ invoice }: Row): boolean => /^C/i.test(invoice);
+
+/** A line of an invoice; of a C-invoice, with the quantity that came back. */
+export interface FileLine {
   quantity: number;
   /** Millionths. */
   price: bigint;
@@ -75,26 +128,29 @@ interface Sale {
   total: number;
 }
 
-/** The sale that a line is, or the reason why it is none. */
-function saleOf(row: Row): Sale | string {
-  const quantity = parseDecimal(row.quantity);
+/** The sale or return that a line is, or the reason why it is none. */
+function read(row: Row): FileLine | string {
+  const signed = parseDecimal(row.quantity);
   const price = parseDecimal(row.price);
   if (row.invoice === "") return "no invoice number";
-  if (/^C/i.test(row.invoice)) return "cancellation or return";
   if (row.sku === "") return "no stock code";
   if (row.sku.length > 64) return "the stock code is longer than 64 characters";
-  if (quantity === undefined || quantity % 1_000_000n !== 0n)
+  if (signed === undefined || signed % 1_000_000n !== 0n)
     return `the quantity is not a whole number: "${row.quantity}"`;
   if (price === undefined) return `the price is not a number: "${row.price}"`;
   if (price < 0n) return "adjustment: the price is negative";
-  if (quantity <= 0n) return "no sale: the quantity is not positive";
+  const quantity = isReturn(row) ? -signed : signed;
+  if (quantity <= 0n)
+    return isReturn(row)
+      ? "no return: the quantity is not negative"
+      : "no sale: the quantity is not positive";
   if (price === 0n && row.description === "") return "stock correction: no price and no description";
   const pieces = Number(quantity / 1_000_000n);
   if (pieces > mostPieces) return `more than ${mostPieces} pieces on a line`;
   return { quantity: pieces, price, total: toMinor(price * BigInt(pieces)) };
 }
 
-function addProduct(products: Map<string, PlannedProduct>, row: Row, sale: Sale): void {
+function addProduct(products: Map<string, PlannedProduct>, row: Row, sale: FileLine): void {
   const known = products.get(row.sku);
   if (known) {
     if (known.onHand !== undefined) known.onHand += sale.quantity;
@@ -116,7 +172,7 @@ function addProduct(products: Map<string, PlannedProduct>, row: Row, sale: Sale)
  * A price of fractions of a penny is spread over two lines a penny apart, so that whole pennies times
  * quantity come to the line's total exactly.
  */
-function pricedLines(sku: string, { quantity, total }: Sale): PlannedOrder["lines"] {
+function pricedLines(sku: string, { quantity, total }: FileLine): PlannedLine[] {
   const low = Math.floor(total / quantity);
   const dearer = total - low * quantity;
   return [
@@ -127,7 +183,7 @@ function pricedLines(sku: string, { quantity, total }: Sale): PlannedOrder["line
 
 function newOrder(row: Row): PlannedOrder {
   const customer = row.customer
-    ? { email: `customer-${row.customer.toLowerCase()}@retail.example`, name: `Customer ${row.customer}` }
+    ? { email: emailOf(row.customer), name: `Customer ${row.customer}` }
     : { email: `guest-${row.invoice.toLowerCase()}@retail.example`, name: "Guest" };
   return {
     reference: row.invoice,
@@ -139,14 +195,16 @@ function newOrder(row: Row): PlannedOrder {
   };
 }
 
-/** An invoice of more lines than an order takes becomes several orders of one reference. */
-function split(order: PlannedOrder): PlannedOrder[] {
-  if (order.lines.length <= mostLines) return [order];
-  const parts: PlannedOrder[] = [];
-  for (let start = 0; start < order.lines.length; start += mostLines) {
-    const lines = order.lines.slice(start, start + mostLines);
-    const total = lines.reduce((sum, line) => sum + line.quantity * line.unitPrice.amount, 0);
-    parts.push({ ...order, lines, total });
+const emailOf = (customer: string): string => `customer-${customer.toLowerCase()}@retail.example`;
+
+/** Adds a line to an invoice's newest order; what is more than an order takes becomes another one of its reference. */
+function addLine(orders: PlannedOrder[], line: PlannedLine): PlannedOrder {
+  let order = orders.at(-1) as PlannedOrder;
+  if (order.lines.length === mostLines) {
+    order = { ...order, lines: [], total: 0 };
+    orders.push(order);
   }
-  return parts;
+  order.lines.push(line);
+  order.total += line.quantity * line.unitPrice.amount;
+  return order;
 }

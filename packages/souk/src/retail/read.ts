@@ -12,10 +12,12 @@ export interface Row {
   price: string;
   customer: string;
   country: string;
+  /** Empty in a file without dates. */
+  date: string;
 }
 
 // The names in the two published editions of the data set (UCI 352 and 502).
-const columns: Record<Exclude<keyof Row, "line">, string[]> = {
+const columns: Record<Exclude<keyof Row, "line" | "date">, string[]> = {
   invoice: ["invoiceno", "invoice"],
   sku: ["stockcode"],
   description: ["description"],
@@ -56,6 +58,7 @@ export async function readRetail(path: string): Promise<Row[]> {
       return [column, index];
     }),
   );
+  const dated = names.indexOf("invoicedate");
   const cell = (record: string[], column: string): string => record[at[column] ?? -1]?.trim() ?? "";
   return rest.map(({ record, info }) => ({
     line: info.lines,
@@ -66,6 +69,7 @@ export async function readRetail(path: string): Promise<Row[]> {
     price: cell(record, "price"),
     customer: cell(record, "customer").replace(/\.0$/, ""),
     country: cell(record, "country"),
+    date: record[dated]?.trim() ?? "",
   }));
 }
 
