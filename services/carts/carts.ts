@@ -74,11 +74,13 @@ export function cartsOf({ sidecar, config, id: newId, now }: Kit<Store>): Carts 
           const before = known ? await find(known.cartId) : undefined;
           if (before && !before.ordered) {
             mine = before;
-            return undefined;
+            // A cart that is used outlives this note of whose it is, unless it is made anew.
+            const since = now() - (known?.at ?? 0);
+            return since < (ttl.owned * 1_000) / 6 ? undefined : { cartId: before.id, at: now() };
           }
           // Of two who begin one at once, one is kept; the other's is empty, and expires.
           mine = await keep(begun(owner));
-          return { cartId: mine.id };
+          return { cartId: mine.id, at: now() };
         },
         { ttl: ttl.owned, attempts: 100 },
       );

@@ -73,8 +73,8 @@ export const StoredCart = v.object({
   changedAt: v.number(),
 });
 
-/** Which cart is a user's. */
-export const StoredOwner = v.object({ cartId: v.string() });
+/** Which cart is a user's; since when this says so (ms), so that it is said anew long before it expires. */
+export const StoredOwner = v.object({ cartId: v.string(), at: v.optional(v.number()) });
 
 // ── Read from others: only the fields that matter here ──────────────────────────────────────────────────────
 
