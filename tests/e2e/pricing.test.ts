@@ -31,6 +31,31 @@ async function promotion(over: object = {}): Promise<{ id: string; code: string 
   const ten = { name: "Ten percent", code, kind: "percentage", basisPoints: 1_000 };
   return post("/api/promotions", { ...ten, ...over });
 }
+/** Hands over what waits of an order, or a part of it. */
+async function dispatch(order: string, body: object = {}): Promise<void> {
+  const path = `/api/shipments?order=${order}`;
+  const find = async (such: (one: { id: string; status: string }) => boolean) =>
+    (await it.api.call<{ items: { id: string; status: string }[] }>(path)).body.items.find(such)?.id;
+  let id: string | undefined;
+  await eventually("a shipment waits", async () => {
+    id = await find(({ status }) => status === "pending");
+    return id !== undefined;
+  });
+  await post(`/api/shipments/${id}/dispatch`, body);
+  await eventually(
+    "it has left",
+    async () => (await find((one) => one.id === id && one.status === "dispatched")) !== undefined,
+  );
+}
+/** Waits until this is what payments has done for an order. */
+const money = async (order: string, { captured, refunded }: { captured: number; refunded: number }) => {
+  let seen: Awaited<ReturnType<TestShop["payment"]>> | undefined;
+  await eventually(`${captured} are captured, ${refunded} refunded`, async () => {
+    seen = await it.payment(order);
+    return seen.captured.amount >= captured && seen.refunded.amount >= refunded;
+  });
+  expect(seen).toMatchObject({ captured: gbp(captured), refunded: gbp(refunded) });
+};
 const used = async (code: string): Promise<number | undefined> => {
   const listed = await it.api.call<{ items: { used: number }[] }>(`/api/promotions?code=${code}`);
   return listed.body.items[0]?.used;
@@ -86,6 +111,13 @@ describe("what an order comes to", () => {
     });
     expect((await it.settled(order)).status).toBe("confirmed");
     expect((await it.payment(order.id)).authorised).toEqual(gbp(3_830));
+
+    // It leaves in two parts, with the charge for shipping; all of it comes back but that.
+    await dispatch(order.id, { lines: [{ sku, quantity: 1 }] });
+    await dispatch(order.id);
+    await money(order.id, { captured: 3_830, refunded: 0 });
+    await post(`/api/orders/${order.id}/returns`, { lines, reason: "too heavy" });
+    await money(order.id, { captured: 3_830, refunded: 2_835 });
     expect((await it.ledger()).balanced).toBe(true);
   });
 
