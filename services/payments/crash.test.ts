@@ -4,22 +4,30 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { isDeepStrictEqual } from "node:util";
 import type { CloudEvent, EventType } from "hono-dapr";
 import { dueCall } from "./calls.ts";
-import { OrderAborting, OrderReserved } from "./contracts.ts";
+import {
+  OrderAborting,
+  OrderLinesCancelled,
+  OrderReserved,
+  OrderReturnReceived,
+  OrderShipmentAccepted,
+} from "./contracts.ts";
 import { held } from "./holding.ts";
 import { balances, type Posting } from "./ledger.ts";
 import type { Payment } from "./payment.ts";
 import type { Operation } from "./providers/test.ts";
 
-// The service as a process of its own, killed with SIGKILL again and again while orders come, are paid and are given
-// up. The test is its sidecar: it delivers until it is told SUCCESS, and takes what is published.
+// The service as a process of its own, killed with SIGKILL again and again while orders come, are paid, are shipped in
+// parts, come back, run out and are given up. The test is its sidecar: it delivers until it is told SUCCESS, ticks, and
+// takes what is published.
 
 const token = "t0ken";
 const kills = 5;
 const total = (index: number) => ({ amount: 100 + index, currency: index % 2 ? "GBP" : "EUR" });
 const tokens = ["tok_ok", "tok_ok", "tok_flaky", "tok_declined"];
-const orders = Array.from({ length: 120 }, (_, index) => ({
+const orders = Array.from({ length: 90 }, (_, index) => ({
   orderId: `o-${index}`,
   total: total(index),
   token: tokens[index % tokens.length] ?? "",
@@ -29,10 +37,32 @@ const orders = Array.from({ length: 120 }, (_, index) => ({
   abort: (["at once", "taken", "captured", "no", "no", "no", "no"] as const)[index % 7] ?? "no",
 }));
 
+/** What becomes of orders that are only authorised, and what is kept of their money in the end. */
+const fates = {
+  "shipped in parts": 90,
+  "shipped, the rest cancelled": 60,
+  "shipped, then given up": 0,
+  "given up": 0,
+  "shipped and returned": 65,
+  "run out": 0,
+};
+const shipped = Array.from({ length: 60 }, (_, index) => {
+  const fate = Object.keys(fates)[index % 6] as keyof typeof fates;
+  return {
+    orderId: `s-${index}`,
+    total: total(index),
+    token: fate === "run out" ? "tok_expires" : "tok_ok",
+    wave: index % kills,
+    fate,
+  };
+});
+/** Milliseconds for which an authorisation lasts here. */
+const lifetime = 1_500;
+
 test("whatever it is killed in, each order's money moves once and the books agree", async () => {
   const data = mkdtempSync(join(tmpdir(), "payments-crash-"));
   const port = await freePort();
-  const told = new Map<string, Map<string, CloudEvent<{ held?: { amount: number } }>>>();
+  const told = new Map<string, Map<string, CloudEvent<{ held?: { amount: number }; key?: string }>>>();
   const said = (orderId: string, type: string) =>
     [...(told.get(orderId)?.values() ?? [])].some((event) => event.type === type);
   const sidecar = Bun.serve({
@@ -61,6 +91,8 @@ test("whatever it is killed in, each order's money moves once and the books agre
         SOUK_DATA: data,
         DATABASE_URL: "",
         LOG_LEVEL: "silent",
+        AUTHORISATION_LIFETIME_MS: String(lifetime),
+        CRON_SLOT_MS: "1",
       },
       stdout: "inherit",
       stderr: "inherit",
@@ -71,8 +103,9 @@ test("whatever it is killed in, each order's money moves once and the books agre
   };
 
   const deliver = async <T, I>(type: EventType<T, I>, body: I & { orderId: string }): Promise<void> => {
+    const { shipmentId = "", returnId = "" } = body as { shipmentId?: string; returnId?: string };
     const event = {
-      ...type.of(body, { source: "orders", id: `${type.type}-${body.orderId}` }),
+      ...type.of(body, { source: "orders", id: `${type.type}-${body.orderId}${shipmentId}${returnId}` }),
       topic: type.topic,
     };
     await eventually(`${type.type} of ${body.orderId} is taken`, async () => {
@@ -86,10 +119,61 @@ test("whatever it is killed in, each order's money moves once and the books agre
     });
   };
 
+  const hears = (orderId: string, type: string, about: object = {}): Promise<void> =>
+    eventually(`${orderId} hears ${type}`, () =>
+      [...(told.get(orderId)?.values() ?? [])].some(
+        (event) =>
+          event.type === type && Object.entries(about).every(([name, value]) => isSame(event, name, value)),
+      ),
+    );
+  const follow = async ({ orderId, total: money, token: card, fate }: (typeof shipped)[number]) => {
+    const gbp = (amount: number) => ({ ...money, amount });
+    const ship = async (shipmentId: string, amount: number, final = false): Promise<void> => {
+      await deliver(OrderShipmentAccepted, { orderId, shipmentId, amount: gbp(amount), final });
+      await hears(orderId, "payment.captured", { key: shipmentId });
+    };
+    const payment = { method: "test", token: card };
+    await deliver(OrderReserved, { orderId, total: money, captureNow: gbp(0), payment });
+    if (fate === "given up") {
+      await deliver(OrderAborting, { orderId });
+      return hears(orderId, "payment.voided", { held: gbp(0) });
+    }
+    await hears(orderId, "payment.authorised");
+    if (fate === "run out") return hears(orderId, "payment.expired", { held: gbp(0) });
+    await ship(`${orderId}-1`, 60);
+    if (fate === "shipped in parts") return ship(`${orderId}-2`, 30, true);
+    if (fate === "shipped, then given up") {
+      await deliver(OrderAborting, { orderId });
+      return hears(orderId, "payment.refunded", { held: gbp(0) });
+    }
+    if (fate === "shipped and returned") {
+      await Promise.all([ship(`${orderId}-2`, 20), ship(`${orderId}-3`, 15)]);
+      await deliver(OrderReturnReceived, { orderId, returnId: "r-1", amount: gbp(30) });
+      await hears(orderId, "payment.refunded", { key: "r-1" });
+    }
+    await deliver(OrderLinesCancelled, { orderId, remaining: gbp(0) });
+    return hears(orderId, "payment.voided");
+  };
+  /** What runs out is looked for, as often as the service takes it. */
+  let ticking = true;
+  const ticks = async (): Promise<void> => {
+    for (; ticking; await new Promise((resolve) => setTimeout(resolve, 100)))
+      await fetch(`http://127.0.0.1:${port}/_crons/renew`, {
+        method: "POST",
+        headers: { "dapr-api-token": token },
+      }).catch(() => undefined);
+  };
+
   try {
     let killed = 0;
-    const running = Promise.all(
-      orders.map(async ({ orderId, total, token: card, abort, wave }) => {
+    const ticker = ticks();
+    const shipping = shipped.map(async (order) => {
+      await eventually(`${order.orderId} has its turn`, () => killed >= order.wave);
+      return follow(order);
+    });
+    const running = Promise.all([
+      ...shipping,
+      ...orders.map(async ({ orderId, total, token: card, abort, wave }) => {
         await eventually(`${orderId} has its turn`, () => killed >= wave);
         const reserved = deliver(OrderReserved, { orderId, total, payment: { method: "test", token: card } });
         if (abort !== "at once") await reserved;
@@ -107,7 +191,7 @@ test("whatever it is killed in, each order's money moves once and the books agre
         await deliver(OrderAborting, { orderId });
         await eventually(`${orderId} is given back`, givenBack);
       }),
-    );
+    ]);
     for (; killed < kills; killed++) {
       // In the thick of it: as soon as a few more orders have been heard of.
       const before = events(told);
@@ -118,6 +202,8 @@ test("whatever it is killed in, each order's money moves once and the books agre
       service = start();
     }
     await running;
+    ticking = false;
+    await ticker;
     await eventually(
       "nothing is left to do",
       () => rows(data, "payments", "select 1 from outbox_jobs").length === 0,
@@ -134,12 +220,19 @@ test("whatever it is killed in, each order's money moves once and the books agre
       ({ payment }) => payment,
     );
     const ledger = rows<Posting & { entry: string }>(data, "payments", "select * from ledger_postings");
-    for (const {
-      orderId,
-      total: { amount },
-      token: card,
-      abort,
-    } of orders) {
+    const all = [
+      ...orders.map(({ orderId, total: { amount }, token: card, abort }) => ({
+        orderId,
+        kept: abort === "no" && card !== "tok_declined" ? amount : 0,
+        once: ["payment.declined", "payment.captured", "payment.refunded"],
+      })),
+      ...shipped.map(({ orderId, fate }) => ({
+        orderId,
+        kept: fates[fate],
+        once: ["payment.authorised", "payment.voided", "payment.refunded", "payment.expired"],
+      })),
+    ];
+    for (const { orderId, kept, once } of all) {
       const payment = payments.get(orderId);
       const sum = (outcome: Operation["outcome"], operation?: string) =>
         (book.get(orderId) ?? [])
@@ -153,14 +246,22 @@ test("whatever it is killed in, each order's money moves once and the books agre
       };
       const there = sum("approved") - sum("voided", "void") - sum("refunded");
       expect(here).toEqual({ orderId, captured: sum("captured"), refunded: sum("refunded"), held: there });
-      expect(there).toBe(abort === "no" && card !== "tok_declined" ? amount : 0);
+      expect({ orderId, there }).toEqual({ orderId, there: kept });
       const booked = ledger.filter(
         ({ entry, account }) => entry.startsWith(`${orderId}:`) && account === "provider-clearing",
       );
       expect(booked.reduce((net, { debit, credit }) => net + debit - credit, 0)).toBe(
         sum("captured") - sum("refunded"),
       );
-      for (const type of ["payment.declined", "payment.captured", "payment.refunded"]) {
+      // Each thing is done once, and said once.
+      const keys = (book.get(orderId) ?? []).map(({ key }) => key);
+      expect(new Set(keys).size).toBe(keys.length);
+      expect(sum("captured") + sum("voided", "void")).toBeLessThanOrEqual(sum("approved"));
+      const captures = [...(told.get(orderId)?.values() ?? [])].filter(
+        ({ type }) => type === "payment.captured",
+      );
+      expect(captures).toHaveLength(keys.filter((key) => /:capture(:[\w-]+)?$/.test(key)).length);
+      for (const type of once) {
         expect(
           [...(told.get(orderId)?.values() ?? [])].filter((event) => event.type === type).length,
         ).toBeLessThan(2);
@@ -189,17 +290,30 @@ test("whatever it is killed in, each order's money moves once and the books agre
     await sidecar.stop(true);
     rmSync(data, { recursive: true, force: true });
   }
-}, 60_000);
+}, 240_000);
 
-/** On the disk, whenever it is killed: a call that is under way has its job, and nothing is left approved only. */
+/** On the disk, whenever it is killed: a call that is under way has its job, and what is not wanted is not left alone. */
 function nothingIsLost(folder: string): void {
-  const jobs = rows<{ key: string }>(folder, "payments", "select key from outbox_jobs").map(({ key }) => key);
-  const calling = rows<{ state: string }>(folder, "payments", "select state from payments")
-    .map(({ state }) => JSON.parse(state) as Payment)
-    .filter((payment) => payment.status === "authorised" || dueCall(payment));
-  expect(calling.filter(({ status }) => status === "authorised")).toEqual([]);
+  const jobs = rows<{ key: string }>(
+    folder,
+    "payments",
+    "select key from outbox_jobs where kind = 'provider-call'",
+  ).map(({ key }) => key);
+  const payments = rows<{ state: string }>(folder, "payments", "select state from payments").map(
+    ({ state }) => JSON.parse(state) as Payment,
+  );
+  const forgotten = payments.filter(
+    (payment) =>
+      payment.status === "authorised" &&
+      (payment.wanted === "undo" || payment.released || payment.atOnce === undefined),
+  );
+  expect(forgotten).toEqual([]);
+  const calling = payments.filter((payment) => dueCall(payment));
   expect(jobs.toSorted()).toEqual(calling.map(({ orderId }) => orderId).toSorted());
 }
+
+const isSame = (event: CloudEvent, name: string, value: unknown): boolean =>
+  isDeepStrictEqual((event.data as Record<string, unknown>)[name], value);
 
 function rows<T>(folder: string, name: string, query: string): T[] {
   const db = new DatabaseSync(join(folder, `${name}.db`));
@@ -218,7 +332,7 @@ async function eventually(
   what: string,
   holds: () => boolean | undefined | Promise<boolean | undefined>,
 ): Promise<void> {
-  const deadline = performance.now() + 30_000;
+  const deadline = performance.now() + 100_000;
   while (!(await holds())) {
     if (performance.now() > deadline) throw new Error(`Not in time: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));

@@ -23,7 +23,7 @@ export function provide(world: World, payments: Process, bug: Bug | undefined): 
       await passing(world);
       if (world.dice.chance(world.network.unanswered)) throw new Error("The provider cannot be reached");
       const answer = await perform(request, signal);
-      world.say("provider", `${name} ${request.orderId}: ${answer}`);
+      world.say("provider", `${name} ${request.orderId}: ${said(answer)}`);
       caller.step("after", `${name} of ${request.orderId}`);
       await passing(world);
       if (world.dice.chance(world.network.unanswered)) throw new Error("The provider's answer got lost");
@@ -34,6 +34,7 @@ export function provide(world: World, payments: Process, bug: Bug | undefined): 
     authorise: carry("authorise", (request, signal) => inner.authorise(request, signal)),
     capture: carry("capture", (request, signal) => inner.capture(request, signal)),
     void: carry("void", (request, signal) => inner.void(request, signal)),
+    renew: carry("renew", (request, signal) => inner.renew(request, signal)),
     refund: carry("refund", (request, signal) => inner.refund(request, signal)),
     askedSince: (since, page) => inner.askedSince(since, page),
     statement: (orderId) => inner.statement(orderId),
@@ -41,6 +42,10 @@ export function provide(world: World, payments: Process, bug: Bug | undefined): 
   all.set("test", bug?.provider?.(outer) ?? outer);
   return inner;
 }
+
+/** Times are left out: they are another run's. */
+const said = (answer: unknown): string =>
+  typeof answer === "object" ? JSON.stringify({ ...answer, until: undefined }) : String(answer);
 
 const passing = (world: World): Promise<void> =>
   new Promise((resolve) => {

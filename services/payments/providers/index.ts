@@ -30,7 +30,7 @@ export function providers(
   return open(config, secret, now).providers;
 }
 
-function open(config: Config, read: ReadSecret = unknown, now: () => number = Date.now): Opened {
+function open(config: Config, read: ReadSecret = unknown, now = () => Date.now()): Opened {
   const before = opened.get(config);
   if (before) return before;
   const secret = remembered(read);
@@ -73,7 +73,8 @@ const readerOf =
     sidecar.secrets("secrets").get(name);
 
 /** The providers of a service, with their secrets from its secret store. */
-export const providersOf = (kit: Of): ReadonlyMap<string, Provider> => providers(kit.config, readerOf(kit));
+export const providersOf = (kit: Of): ReadonlyMap<string, Provider> =>
+  providers(kit.config, readerOf(kit), kit.now);
 
 /** What Stripe signs its webhooks with. @throws when it is not in the secret store */
 export async function webhookSecrets(kit: Of): Promise<string[]> {

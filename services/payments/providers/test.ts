@@ -69,7 +69,7 @@ interface Options {
  */
 export function testProvider(
   path: string,
-  { tokens = {}, lifetime = usualLifetime, now = Date.now }: Options = {},
+  { tokens = {}, lifetime = usualLifetime, now = () => Date.now() }: Options = {},
 ): TestProvider {
   const known = { ...behaviours, ...tokens };
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
