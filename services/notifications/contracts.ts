@@ -14,7 +14,6 @@ const EventName = v.picklist([
   "order.delivered",
   "order.return-received",
   "order.returned",
-  "payment.authorised",
   "payment.captured",
   "payment.capture-failed",
   "payment.expired",
@@ -166,7 +165,6 @@ export const OrderReturned = event("orders", "order.returned", v.object({ orderI
 const moved = v.object({ orderId, amount: Money, held: Money });
 /** `key`: the shipment or the return that it is for. */
 const movedFor = v.object({ ...moved.entries, key: v.optional(v.string()) });
-export const PaymentAuthorised = event("payments", "payment.authorised", moved);
 export const PaymentCaptured = event("payments", "payment.captured", movedFor);
 export const PaymentCaptureFailed = event(
   "payments",

@@ -18,7 +18,6 @@ import {
   OrderReturned,
   OrderReturnReceived,
   OrderShipped,
-  PaymentAuthorised,
   PaymentCaptured,
   PaymentCaptureFailed,
   PaymentDeclined,
@@ -81,7 +80,6 @@ export const reactions = [
       got,
     );
   }),
-  react(PaymentAuthorised, (payment, got: Got) => tell("payment.authorised", payment, got)),
   react(PaymentCaptured, (payment, got: Got) => tell("payment.captured", payment, got)),
   react(PaymentCaptureFailed, (payment, got: Got) => tell("payment.capture-failed", payment, got)),
   react(PaymentExpired, (payment, got: Got) => tell("payment.expired", payment, got)),

@@ -9,7 +9,6 @@ import {
   OrderReturned,
   OrderReturnReceived,
   OrderShipped,
-  PaymentAuthorised,
   PaymentCaptured,
   PaymentCaptureFailed,
   PaymentExpired,
@@ -211,7 +210,6 @@ describe("an event", () => {
       },
     ],
     [OrderReturned.type, OrderReturned, { orderId: "o-1", reference: "536365" }],
-    [PaymentAuthorised.type, PaymentAuthorised, { orderId: "o-1", amount: gbp(510), held: gbp(510) }],
     [
       PaymentCaptured.type,
       PaymentCaptured,

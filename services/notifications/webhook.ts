@@ -11,7 +11,6 @@ export const scopeOf: Record<EventName, string> = {
   "order.delivered": "orders:manage",
   "order.return-received": "orders:manage",
   "order.returned": "orders:manage",
-  "payment.authorised": "payments:manage",
   "payment.captured": "payments:manage",
   "payment.capture-failed": "payments:manage",
   "payment.expired": "payments:manage",

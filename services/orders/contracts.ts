@@ -495,7 +495,7 @@ export const PaymentDeclined = event(
   "payment.declined",
   v.object({ orderId, reason: v.picklist(["payment-declined", "timed-out"]) }),
 );
-export const PaymentAuthorised = event("payments", "payment.authorised", ofOrder);
+export const PaymentAuthorised = event("payments-authorised", "payment.authorised", ofOrder);
 export const PaymentExpired = event("payments", "payment.expired", ofOrder);
 export const PaymentCaptureFailed = event(
   "payments",

@@ -120,7 +120,7 @@ export const PaymentDeclined = event(
   v.object({ orderId, reason: DeclineReason }),
 );
 /** The money is there to be captured; not said where all of it is captured at once. */
-export const PaymentAuthorised = event("payments", "payment.authorised", moved);
+export const PaymentAuthorised = event("payments-authorised", "payment.authorised", moved);
 /** Without a key: captured at once with the authorisation, all of it or the part that was asked for. */
 export const PaymentCaptured = event("payments", "payment.captured", movedFor);
 /** Nothing was captured for this shipment; `partial-capture-unavailable`: all that is open can be, and only once. */
