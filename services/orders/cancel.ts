@@ -90,7 +90,7 @@ const isWhole = ({ lines }: Order, units: Units[]): boolean => {
 
 /** What follows when these units are not sent: an order of which nothing is kept comes to an end. */
 function cancelled(order: Order, units: Units[], at: number, reason?: CancelReason): OrderEvent[] {
-  if (!hasBegun(order) && isWhole(order, units)) return [aborting(order, at, reason)];
+  if (isWhole(order, units)) return [aborting(order, at, reason)];
   const event = { type: "lines-cancelled" as const, at, units, ...(reason ? { reason } : {}) };
   const after = fulfilled(order, { ...event, excess: 0 });
   return leadingOn(order, [{ ...event, excess: excess(after) }], at);

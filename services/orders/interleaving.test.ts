@@ -29,6 +29,8 @@ class World {
   out = 0;
   back = 0;
   over = false;
+  /** Nothing more will be captured: payments was told. */
+  finished = false;
   #keys = new Set<string>();
 
   constructor(
@@ -61,10 +63,24 @@ class World {
     for (const event of decided) {
       this.order = evolve(this.order, event);
       const told = published(this.order, event, undefined);
+      for (const { type, data } of told) if (type === "order.lines-cancelled") this.#remains(data);
       this.toPayments.push(...told);
       this.toInventory.push(...told);
     }
     this.check();
+  }
+
+  /** What is said to remain is what is neither sent nor cancelled is worth. */
+  #remains(data: unknown): void {
+    const { lines, shipping } = this.order;
+    const sent = lines.some(({ shipped = 0 }) => shipped > 0);
+    const waits = sum(lines, (line) => {
+      const units = open(line) + (line.leaving ?? 0);
+      return share(line, shipped(line) + units) - share(line, shipped(line));
+    });
+    const some = lines.some((line) => open(line) + (line.leaving ?? 0) > 0);
+    const charge = some && !sent ? (shipping?.amount ?? 0) : 0;
+    expect(data).toMatchObject({ remaining: gbp(this.later ? waits + charge : 0) });
   }
 
   hear(index: number, again: boolean): void {
@@ -92,7 +108,9 @@ class World {
         this.#capture(data.shipmentId, data.amount.amount, data.final);
         return;
       case "order.lines-cancelled":
-        if ((event.data as { remaining: { amount: number } }).remaining.amount === 0) this.authorised = 0;
+        if ((event.data as { remaining: { amount: number } }).remaining.amount > 0) return;
+        this.authorised = 0;
+        this.finished = true;
         return;
       case "order.return-received":
         this.#refund(data.returnId, data.amount.amount);
@@ -117,6 +135,8 @@ class World {
 
   #capture(key: string, amount: number, final: boolean): void {
     expect(amount).toBeGreaterThan(0);
+    expect(this.finished).toBe(false);
+    this.finished = final;
     if (this.authorised === 0) {
       this.heard.push({ type: "capture-failed", key, reason: "authorisation-expired" });
       return;
