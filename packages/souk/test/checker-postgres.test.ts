@@ -51,7 +51,7 @@ const place = () => ({
 test("stores in PostgreSQL are read as those in files are", async () => {
   const { violations, figures } = await check(place());
   expect(violations).toEqual([]);
-  expect(figures).toMatchObject({ orders: 3, confirmed: 1, soldUnits: 2, postings: 6, events: 25 });
+  expect(figures).toMatchObject({ orders: 4, confirmed: 2, soldUnits: 3, postings: 12, events: 42 });
   expect(await history(place(), "o-3")).toContain("refund 500 GBP: refunded");
 
   await run("inventory", ["update stock set reserved = 3"]);

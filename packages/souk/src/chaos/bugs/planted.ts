@@ -166,7 +166,7 @@ export const bugs: Bug[] = [
     edits: [
       {
         file: "services/orders/reactions.ts",
-        find: `[deadlineJob]: (job, kit) => on(job.key, "deadline", kit),`,
+        find: `[deadlineJob]: (job, kit) => on(job.key, { type: "deadline" }, kit),`,
         replace: "[deadlineJob]: () => undefined,",
       },
     ],

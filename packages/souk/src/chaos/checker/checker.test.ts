@@ -38,24 +38,30 @@ test("a shop in which everything is right", async () => {
   const verdict = await check({ home, root, answers });
   expect(verdict.violations).toEqual([]);
   expect(verdict.figures).toEqual({
-    orders: 3,
-    accepted: 3,
-    confirmed: 1,
+    orders: 4,
+    accepted: 4,
+    confirmed: 2,
+    shipped: 0,
+    delivered: 1,
+    returned: 0,
     rejected: 1,
     cancelled: 1,
-    captured: { GBP: 1_000 },
-    refunded: { GBP: 500 },
-    soldUnits: 2,
+    captured: { GBP: 1_601 },
+    refunded: { GBP: 750 },
+    shipments: 2,
+    returns: 1,
+    soldUnits: 3,
     products: 1,
-    postings: 6,
-    events: 25,
-    deliveries: 37,
+    postings: 12,
+    events: 42,
+    deliveries: expect.any(Number),
     deadLetters: 0,
   });
   expect(await pending({ home, root })).toEqual({ orders: 0, unsent: 0, undelivered: 0, jobs: 0 });
 });
 
-const state = (change: string) => `update orders set state = json_set(state, ${change}) where id = 'o-1'`;
+const state = (change: string, id = "o-1") =>
+  `update orders set state = json_set(state, ${change}) where id = '${id}'`;
 const order = (after: number) =>
   JSON.stringify([
     { at: began, status: "placed" },
@@ -93,7 +99,25 @@ const damages: [rule: RuleName, what: string, service: string, sql: string][] = 
     "key-has-one-effect",
     "one request has placed two orders",
     "orders",
-    "insert into orders (id, version, status, owner, email, reference, placed_at, state) select 'o-4', version, status, owner, email, reference, placed_at, json_set(state, '$.id', 'o-4') from orders where id = 'o-1'",
+    "insert into orders (id, version, status, owner, email, reference, placed_at, state) select 'o-9', version, status, owner, email, reference, placed_at, json_set(state, '$.id', 'o-9') from orders where id = 'o-1'",
+  ],
+  [
+    "answer-is-what-is-stored",
+    "a part whose cancelling was accepted was not cancelled",
+    "orders",
+    state("'$.lines[0].cancelled', 0", "o-4"),
+  ],
+  [
+    "key-has-one-effect",
+    "more was cancelled than anybody asked for",
+    "orders",
+    state("'$.lines[0].cancelled', 2", "o-4"),
+  ],
+  [
+    "key-has-one-effect",
+    "more came back than anybody asked for",
+    "orders",
+    state("'$.lines[0].returned', 2", "o-4"),
   ],
   [
     "key-has-one-effect",
@@ -122,6 +146,18 @@ const damages: [rule: RuleName, what: string, service: string, sql: string][] = 
     "orders",
     state("'$.status', 'aborting'"),
   ],
+  [
+    "order-is-final-in-time",
+    "a shipment is being handed over for ever",
+    "orders",
+    state("'$.shipments[1].status', 'dispatching'", "o-4"),
+  ],
+  [
+    "order-is-final-in-time",
+    "a return is never refunded",
+    "orders",
+    state("'$.returns[0].status', 'received'", "o-4"),
+  ],
   ["order-is-final-in-time", "an order was late", "orders", state("'$.history[2].at', 1904040404040")],
   ["history-is-allowed", "an order left out a step", "orders", state(`'$.history', json('${order(40)}')`)],
   [
@@ -141,6 +177,18 @@ const damages: [rule: RuleName, what: string, service: string, sql: string][] = 
     "a capture was heard, and the order was not confirmed",
     "orders",
     state("'$.history[2].at', 1904040404040"),
+  ],
+  [
+    "order-follows-events",
+    "inventory has heard of a shipment, and nothing left",
+    "inventory",
+    "update reservations set shipments = '[]' where order_id = 'o-4'",
+  ],
+  [
+    "order-follows-events",
+    "inventory has heard of a return, and never answers",
+    "inventory",
+    "update outbox_sent set type = 'stock.forgotten' where type = 'stock.restocked'",
   ],
   [
     "order-follows-events",
@@ -190,12 +238,111 @@ const damages: [rule: RuleName, what: string, service: string, sql: string][] = 
     "payments",
     "update payments set state = json_set(state, '$.captured', 0) where order_id = 'o-1'",
   ],
+  [
+    "captured-once",
+    "a shipment is captured twice",
+    "test-provider",
+    "insert into operations select payment, key || ':again', operation, amount, currency, outcome, calls, asked_at from operations where key = 'o-4:capture:o-4-1'",
+  ],
+  [
+    "captured-once",
+    "more is captured and let go than was authorised",
+    "test-provider",
+    "update operations set amount = 251 where key = 'o-4:capture:o-4-2:rest'",
+  ],
+  [
+    "confirmed-is-paid",
+    "what is still to leave is let go of",
+    "test-provider",
+    insert("operations", {
+      payment: "o-1",
+      key: "o-1:void",
+      operation: "void",
+      amount: 1,
+      currency: "GBP",
+      outcome: "voided",
+      calls: 1,
+      asked_at: began + 60,
+    }),
+  ],
+  [
+    "confirmed-is-paid",
+    "something is captured at once of what was to be captured when it leaves",
+    "test-provider",
+    "update operations set key = 'o-4:capture' where key = 'o-4:capture:o-4-1'",
+  ],
+  [
+    "kept-is-paid",
+    "a shipment is captured for a penny too much",
+    "test-provider",
+    "update operations set amount = 252 where key = 'o-4:capture:o-4-2'",
+  ],
+  [
+    "kept-is-paid",
+    "what came back is not refunded",
+    "test-provider",
+    "delete from operations where key = 'o-4:refund:1:r-1'",
+  ],
+  [
+    "kept-is-paid",
+    "what was cancelled was captured at once, and not given back",
+    "orders",
+    state("'$.lines[0].cancelled', 1"),
+  ],
+  [
+    "shipped-is-captured",
+    "a shipment left before it was captured",
+    "test-provider",
+    `update operations set asked_at = ${began + 130} where key = 'o-4:capture:o-4-1'`,
+  ],
+  [
+    "shipped-is-captured",
+    "a shipment left, and was never captured",
+    "test-provider",
+    "delete from operations where key = 'o-4:capture:o-4-2'",
+  ],
+  ["units-add-up", "more came back than had left", "orders", state("'$.lines[0].returned', 3", "o-4")],
+  ["units-add-up", "more left than there was", "orders", state("'$.lines[0].shipped', 4", "o-4")],
+  [
+    "units-add-up",
+    "a shipment is told with another quantity",
+    "orders",
+    "update outbox_sent set data = json_set(data, '$.lines[0].quantity', 2) where type = 'order.shipped'",
+  ],
+  [
+    "units-add-up",
+    "what was cancelled is told to nobody",
+    "orders",
+    "update outbox_sent set type = 'order.forgotten' where type = 'order.lines-cancelled'",
+  ],
+  [
+    "units-add-up",
+    "shipping has sent what the order has not",
+    "shipping",
+    `update shipments set state = json_set(state, '$.lines[0].quantity', 2) where id = 'o-4-1'`,
+  ],
+  ["units-add-up", "a shipment is still to be sent", "shipping", "update shipments set status = 'pending'"],
+  ["price-adds-up", "a total is not the sum of its parts", "orders", state("'$.shipping.amount', 99", "o-4")],
+  ["price-adds-up", "a line is worth more than its price", "orders", state("'$.lines[0].total', 752", "o-4")],
   ["stock-adds-up", "more is promised than is there", "inventory", "update stock set on_hand = 1"],
   [
     "stock-adds-up",
     "what is reserved is not what the reservations hold",
     "inventory",
     "update stock set reserved = 3",
+  ],
+  [
+    "stock-adds-up",
+    "goods are restocked twice",
+    "inventory",
+    "update stock set on_hand = on_hand + 1, restocked = restocked + 1",
+  ],
+  ["stock-adds-up", "what left is not counted", "inventory", "update stock set on_hand = 101, sold = 0"],
+  [
+    "stock-adds-up",
+    "a piece that was cancelled stays reserved",
+    "inventory",
+    `update reservations set lines = '[{"sku":"CUP","quantity":1}]' where order_id = 'o-4'`,
   ],
   ["stock-adds-up", "there is less than was put in", "inventory", "update stock set on_hand = 90"],
   [
@@ -245,6 +392,18 @@ const damages: [rule: RuleName, what: string, service: string, sql: string][] = 
     "an order shows as rejected before its stock is released",
     "inventory",
     `update outbox_sent set time = '${new Date(began + 500).toISOString()}' where type = 'stock.released' and key = 'o-2'`,
+  ],
+  [
+    "ended-order-holds-nothing",
+    "what will never be captured stays authorised",
+    "test-provider",
+    "delete from operations where key = 'o-4:capture:o-4-2:rest'",
+  ],
+  [
+    "ended-order-holds-nothing",
+    "an order of which all has left holds stock",
+    "inventory",
+    `update reservations set lines = '[{"sku":"CUP","quantity":1}]' where order_id = 'o-4'`,
   ],
   ["copy-equals-source", "a price of the copy is old", "orders", "update products set amount = 199"],
   ["copy-equals-source", "a product has not reached inventory", "inventory", "delete from stock"],
@@ -386,7 +545,7 @@ describe("hears clients", () => {
     const files = shop();
     const text = await Bun.file(files.answers).text();
     await Bun.write(files.answers, text + text.slice(0, 40));
-    expect(readAnswers(files.answers)).toHaveLength(8);
+    expect(readAnswers(files.answers)).toHaveLength(12);
     await Bun.write(files.answers, `nonsense\n${text}`);
     expect(() => readAnswers(files.answers)).toThrow(":1 cannot be read");
   });
@@ -436,9 +595,9 @@ describe("knows what is no violation", () => {
     const columns = "id, topic, type, key, data, time, headers, at";
     await files.run(
       "orders",
-      `insert into outbox_sent (seq, ${columns}) select seq + 12, ${columns} from outbox_sent`,
+      `insert into outbox_sent (seq, ${columns}) select seq + 23, ${columns} from outbox_sent`,
     );
-    await files.run("orders", "update sqlite_sequence set seq = 24 where name = 'outbox_events'");
+    await files.run("orders", "update sqlite_sequence set seq = 46 where name = 'outbox_events'");
     expect([...(await broken(files))]).toEqual([]);
   });
 });

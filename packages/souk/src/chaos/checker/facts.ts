@@ -15,6 +15,35 @@ export interface Line {
   quantity: number;
   unitPrice: Money;
   kind: "physical" | "service";
+  /** What all of it is worth, in minor units; absent: quantity × unit price. */
+  total?: number;
+  discount?: number;
+  tax?: number;
+  /** Units that have left; of a physical one. Absent: none, here and below. */
+  shipped?: number;
+  /** In hand-over. */
+  leaving?: number;
+  cancelled?: number;
+  returned?: number;
+}
+
+/** Units of a line, which is named by its place in the order. */
+export interface Units {
+  line: number;
+  quantity: number;
+}
+
+/** What leaves of an order, as the order knows it. */
+export interface Shipment {
+  id: string;
+  status: string;
+  units: Units[];
+}
+
+export interface Return {
+  id: string;
+  status: string;
+  units: Units[];
 }
 
 export interface Order {
@@ -32,6 +61,10 @@ export interface Order {
     reference: string | null;
     lines: Line[];
     total: Money;
+    /** What shipping is charged with; it is in the total. */
+    shipping?: Money;
+    shipments?: Shipment[];
+    returns?: Return[];
     history: { at: number; status: string; reason?: string }[];
   };
 }
@@ -50,7 +83,7 @@ export interface Payment {
 export interface Operation {
   payment: string;
   key: string;
-  operation: "authorise" | "capture" | "void" | "refund";
+  operation: "authorise" | "capture" | "void" | "refund" | "renew";
   amount: number;
   currency: string;
   outcome: string;
@@ -86,12 +119,33 @@ export interface Level {
   sku: string;
   onHand: number;
   reserved: number;
+  /** Pieces that have left with orders, come back on the shelf, and come back for nothing. */
+  sold: number;
+  restocked: number;
+  writtenOff: number;
+}
+
+export interface Piece {
+  sku: string;
+  quantity: number;
 }
 
 export interface Reservation {
   orderId: string;
   status: string;
-  lines: { sku: string; quantity: number }[];
+  /** What it holds while reserved. */
+  lines: Piece[];
+  /** Those that have left, and those that have come in. */
+  shipments: string[];
+  returns: string[];
+}
+
+/** A shipment as those who send it know it. */
+export interface Parcel {
+  id: string;
+  orderId: string;
+  status: string;
+  lines: Piece[];
 }
 
 /** An event that its service has committed. */
@@ -136,6 +190,8 @@ export interface Facts {
   catalog: Map<string, Product>;
   stock: Map<string, Level>;
   reservations: Map<string, Reservation>;
+  /** Undefined in a shop without a shipping service. */
+  parcels: Parcel[] | undefined;
   payments: Map<string, Payment>;
   postings: Posting[];
   totals: Total[];
@@ -177,6 +233,9 @@ export async function readFacts(options: CheckOptions): Promise<Facts> {
         sku: row.sku as string,
         onHand: number(row.on_hand),
         reserved: number(row.reserved),
+        sold: number(row.sold),
+        restocked: number(row.restocked),
+        writtenOff: number(row.written_off),
       }),
     ),
     reservations: (await all("select * from reservations")).map(
@@ -184,6 +243,8 @@ export async function readFacts(options: CheckOptions): Promise<Facts> {
         orderId: row.order_id as string,
         status: row.status as string,
         lines: json(row.lines),
+        shipments: json(row.shipments),
+        returns: json(row.returns),
       }),
     ),
   }));
@@ -194,6 +255,18 @@ export async function readFacts(options: CheckOptions): Promise<Facts> {
     ),
     totals: (await all("select * from ledger_totals")).map(sides),
   }));
+  const parcels = contracts.keepers.includes("shipping")
+    ? await read("shipping", async (all) =>
+        (await all("select id, order_id, status, state from shipments")).map(
+          (row): Parcel => ({
+            id: row.id as string,
+            orderId: row.order_id as string,
+            status: row.status as string,
+            lines: json<Pick<Parcel, "lines">>(row.state).lines,
+          }),
+        ),
+      )
+    : undefined;
   for (const service of contracts.keepers) if (!services.has(service)) await read(service, async () => {});
 
   const by = <T>(rows: T[], key: (row: T) => string) => new Map(rows.map((row) => [key(row), row]));
@@ -209,6 +282,7 @@ export async function readFacts(options: CheckOptions): Promise<Facts> {
     catalog: by(catalog, ({ sku }) => sku),
     stock: by(inventory.stock, ({ sku }) => sku),
     reservations: by(inventory.reservations, ({ orderId }) => orderId),
+    parcels,
     payments: by(payments.payments, ({ orderId }) => orderId),
     postings: payments.postings,
     totals: payments.totals,

@@ -13,11 +13,14 @@ import { ended } from "./rules/ended.ts";
 import { events } from "./rules/events.ts";
 import { keys } from "./rules/keys.ts";
 import { ledger } from "./rules/ledger.ts";
-import { heldOf, money } from "./rules/money.ts";
+import { heldOf, money, sold } from "./rules/money.ts";
+import { price } from "./rules/price.ts";
 import { progress } from "./rules/progress.ts";
 import { deadLetters, leftToDo, lettersOf } from "./rules/rest.ts";
 import { physical, stock } from "./rules/stock.ts";
+import { units } from "./rules/units.ts";
 import type { CheckOptions, Figures, Verdict } from "./types.ts";
+import { back, wanted } from "./worth.ts";
 
 export { history } from "./history.ts";
 export type { Pending } from "./pending.ts";
@@ -30,6 +33,8 @@ const all = [
   consequences,
   money,
   stock,
+  units,
+  price,
   ledger,
   ended,
   copies,
@@ -58,7 +63,7 @@ export function judge(facts: Facts): Verdict {
 
 function figures(facts: Facts): Figures {
   const orders = [...facts.orders.values()];
-  const confirmed = orders.filter(({ state }) => state.status === "confirmed");
+  const confirmed = orders.filter(({ state }) => sold.has(state.status));
   const count = (status: string) => orders.filter((order) => order.state.status === status).length;
   const accepted = requests(facts.exchanges, "POST", placing)
     .filter(({ exchange }) => isAccepted(exchange))
@@ -68,11 +73,16 @@ function figures(facts: Facts): Figures {
     orders: orders.length,
     accepted: new Set(accepted).size,
     confirmed: confirmed.length,
+    shipped: count("shipped"),
+    delivered: count("delivered"),
+    returned: count("returned"),
     rejected: count("rejected"),
     cancelled: count("cancelled"),
     ...moved(facts),
+    shipments: told.filter(({ type }) => type === "order.shipped").length,
+    returns: told.filter(({ type }) => type === "order.return-received").length,
     soldUnits: confirmed
-      .flatMap((order) => [...physical(order).values()])
+      .flatMap((order) => [...physical(order, (line) => wanted(line) - back(line)).values()])
       .reduce((sum, each) => sum + each, 0),
     products: facts.catalog.size,
     postings: facts.postings.length,

@@ -1,8 +1,9 @@
 import { allTold, type Facts } from "./facts.ts";
+import { unsettled } from "./rules/progress.ts";
 
 /** What is still under way: a shop has come to rest when all are 0. */
 export interface Pending {
-  /** Orders that are neither final nor given up for good. */
+  /** Orders that are neither final nor given up for good, or of which something is under way. What waits for a person is not. */
   orders: number;
   /** Events that wait to be sent. */
   unsent: number;
@@ -23,7 +24,9 @@ export function pendingOf(facts: Facts): Pending {
   );
   const jobs = [...facts.services.values()].flatMap((service) => service.jobs);
   return {
-    orders: [...facts.orders.values()].filter(({ state }) => underWay.has(state.status)).length,
+    orders: [...facts.orders.values()].filter(
+      (order) => underWay.has(order.state.status) || unsettled(order).length > 0,
+    ).length,
     unsent: told.filter(({ sent }) => !sent).length,
     undelivered: undelivered.length,
     jobs: jobs.filter(({ at }) => at <= facts.at).length,

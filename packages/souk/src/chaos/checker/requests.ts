@@ -45,6 +45,7 @@ export function intents(exchanges: Exchange[]): Intent[] {
 
 export const orders = /^\/api\/orders$/;
 export const cancels = /^\/api\/orders\/([^/]+)\/cancel$/;
+export const returns = /^\/api\/orders\/([^/]+)\/returns$/;
 export const refunds = /^\/api\/payments\/([^/]+)\/refunds$/;
 export const imports = /^\/api\/products\/import$/;
 export const levels = /^\/api\/stock\/([^/]+)$/;

@@ -74,10 +74,11 @@ export function told(
   service: string,
   type: string,
   key: string,
-  data: object,
+  data: Record<string, unknown>,
   at: number,
 ): [string, string][] {
-  const id = `${type} of ${key}`.replaceAll(" ", "-");
+  const { shipmentId, key: part = shipmentId ?? "" } = data;
+  const id = `${type} of ${key} ${part}`.trim().replaceAll(" ", "-");
   const time = new Date(at).toISOString();
   const topic = contracts.topicOf(type);
   const row = { seq, id, topic, type, key, data: JSON.stringify(data), time, headers: null, at };
@@ -98,12 +99,31 @@ interface OrderRow {
   reason?: string;
   /** Steps with milliseconds from its placing. */
   steps: [status: string, after: number][];
+  /** What is not as in the others. */
+  more?: Record<string, unknown>;
 }
 
 const line = { sku: "CUP", name: "A cup", quantity: 2, unitPrice: price, kind: "physical" };
 const total = { amount: 500, currency: "GBP" };
 
-export function order({ id, status, reason, steps }: OrderRow) {
+/**
+ * Of three cups for 751, with tax and shipping, one has left and come back, one has left, and one was cancelled. Each
+ * was captured when it left.
+ */
+const inParts = {
+  lines: [
+    { ...line, quantity: 3, discount: 125, tax: 126, total: 751, shipped: 2, cancelled: 1, returned: 1 },
+  ],
+  shipping: { amount: 100, currency: "GBP" },
+  total: { amount: 851, currency: "GBP" },
+  shipments: [
+    { id: "o-4-1", status: "delivered", units: [{ line: 0, quantity: 1 }], amount: 350 },
+    { id: "o-4-2", status: "delivered", units: [{ line: 0, quantity: 1 }], amount: 251 },
+  ],
+  returns: [{ id: "r-1", status: "refunded", units: [{ line: 0, quantity: 1 }], amount: 250 }],
+};
+
+export function order({ id, status, reason, steps, more }: OrderRow) {
   const entries = steps.map(([step, after]) => ({
     at: began + after,
     status: step,
@@ -117,6 +137,7 @@ export function order({ id, status, reason, steps }: OrderRow) {
     ...(reason ? { reason } : {}),
     lines: [line],
     total,
+    ...more,
     history: entries,
   };
   const { version } = state;
@@ -163,7 +184,30 @@ const cancelled: OrderRow = {
   ],
 };
 
-/** What the stores hold: one product, an order that was paid, one that was declined, one that was cancelled after. */
+const delivered: OrderRow = {
+  id: "o-4",
+  status: "delivered",
+  steps: [
+    ["placed", 0],
+    ["reserved", 20],
+    ["confirmed", 40],
+    ["shipped", 200],
+    ["delivered", 300],
+  ],
+  more: inParts,
+};
+/** All of them, with what they ask for. */
+const rows: [OrderRow, quantity: number][] = [
+  [confirmed, 2],
+  [declined, 2],
+  [cancelled, 2],
+  [delivered, 3],
+];
+
+/**
+ * What the stores hold: one product, an order that was paid, one that was declined, one that was cancelled after, and one
+ * that left in parts.
+ */
 export function sql(): [service: string, statement: string][] {
   let seq: Record<string, number> = {};
   const say = (
@@ -171,7 +215,7 @@ export function sql(): [service: string, statement: string][] {
     type: string,
     key: string,
     after: number,
-    data: object = { orderId: key },
+    data: Record<string, unknown> = { orderId: key },
   ) => {
     seq = { ...seq, [service]: (seq[service] ?? 0) + 1 };
     return told(seq[service] ?? 0, service, type, key, data, began + after);
@@ -179,7 +223,7 @@ export function sql(): [service: string, statement: string][] {
   const each = (ids: string[], service: string, type: string, after: number) =>
     ids.flatMap((id) => say(service, type, id, after));
   const product = { sku: "CUP", name: "A cup", price, kind: "physical", version: 1 };
-  const all = ["o-1", "o-2", "o-3"];
+  const all = ["o-1", "o-2", "o-3", "o-4"];
   const payment = (id: string, status: string, [authorised, captured, refunded]: [number, number, number]) =>
     insert("payments", {
       order_id: id,
@@ -194,20 +238,48 @@ export function sql(): [service: string, statement: string][] {
         history: [{ at: began + 21, status: "authorising" }],
       }),
     });
-  const call = (id: string, operation: string, outcome: string, after: number, key = `${id}:${operation}`) =>
+  const call = (
+    id: string,
+    operation: string,
+    outcome: string,
+    after: number,
+    key = `${id}:${operation}`,
+    amount = 500,
+  ) =>
     insert("operations", {
       payment: id,
       key,
       operation,
-      amount: 500,
+      amount,
       currency: "GBP",
       outcome,
       calls: 1,
       asked_at: began + after,
     });
-  const booked = (entry: string, debtor: string, creditor: string, after: number) => [
-    posting(entry, debtor, 500, 0, began + after),
-    posting(entry, creditor, 0, 500, began + after),
+  const booked = (entry: string, debtor: string, creditor: string, after: number, amount = 500) => [
+    posting(entry, debtor, amount, 0, began + after),
+    posting(entry, creditor, 0, amount, began + after),
+  ];
+  const gbp = (amount: number) => ({ amount, currency: "GBP" });
+  const cup = [{ sku: "CUP", quantity: 1 }];
+  const part = (shipmentId: string) => ({ orderId: "o-4", shipmentId, lines: cup });
+  // What of the fourth is told, by its parts; each with milliseconds from its placing.
+  const parts: [service: string, type: string, after: number, data: Record<string, unknown>][] = [
+    ["orders", "order.reserved", 20, { captureNow: gbp(0) }],
+    ["payments", "payment.authorised", 30, { amount: gbp(851) }],
+    ["orders", "order.confirmed", 40, { shipment: { id: "o-4-1", lines: [{ sku: "CUP", quantity: 3 }] } }],
+    ["orders", "order.shipment-accepted", 100, { ...part("o-4-1"), amount: gbp(350) }],
+    ["payments", "payment.captured", 110, { key: "o-4-1", amount: gbp(350) }],
+    ["orders", "order.shipped", 120, part("o-4-1")],
+    ["orders", "order.lines-cancelled", 130, { lines: cup }],
+    ["orders", "order.shipment-accepted", 180, { ...part("o-4-2"), amount: gbp(251) }],
+    ["payments", "payment.captured", 190, { key: "o-4-2", amount: gbp(251) }],
+    ["orders", "order.shipped", 200, part("o-4-2")],
+    ["orders", "order.delivered", 250, { shipmentId: "o-4-1" }],
+    ["orders", "order.delivered", 300, { shipmentId: "o-4-2" }],
+    ["orders", "order.return-received", 400, { returnId: "r-1", lines: [{ ...cup[0], restock: true }] }],
+    ["inventory", "stock.restocked", 410, { returnId: "r-1", lines: cup }],
+    ["payments", "payment.refunded", 420, { key: "r-1", amount: gbp(250) }],
   ];
   const events = [
     ...say("catalog", "product.created", "CUP", -500, product),
@@ -221,7 +293,7 @@ export function sql(): [service: string, statement: string][] {
     }),
     ...each(all, "orders", "order.placed", 0),
     ...each(all, "inventory", "stock.reserved", 10),
-    ...each(all, "orders", "order.reserved", 20),
+    ...each(["o-1", "o-2", "o-3"], "orders", "order.reserved", 20),
     ...each(["o-1", "o-3"], "payments", "payment.captured", 30),
     ...each(["o-1", "o-3"], "orders", "order.confirmed", 40),
     ...say("payments", "payment.declined", "o-2", 30),
@@ -233,14 +305,30 @@ export function sql(): [service: string, statement: string][] {
     ...say("inventory", "stock.released", "o-3", 120),
     ...say("payments", "payment.refunded", "o-3", 150),
     ...say("orders", "order.cancelled", "o-3", 200),
+    ...parts.flatMap(([service, type, after, data]) =>
+      say(service, type, "o-4", after, { orderId: "o-4", ...data }),
+    ),
   ];
-  const orders = [confirmed, declined, cancelled].map((each): [string, string] => [
-    "orders",
-    order(each).row,
-  ]);
+  const orders = rows.map(([each]): [string, string] => ["orders", order(each).row]);
   const copied = { sku: "CUP", name: "A cup", amount: 250, currency: "GBP", kind: "physical", version: 1 };
-  const reservation = (order_id: string, status: string) =>
-    insert("reservations", { order_id, status, lines: JSON.stringify([{ sku: "CUP", quantity: 2 }]) });
+  const reservation = (order_id: string, status: string, more: Row = {}) =>
+    insert("reservations", {
+      order_id,
+      status,
+      lines: JSON.stringify([{ sku: "CUP", quantity: 2 }]),
+      ...more,
+    });
+  const parcel = (id: string) => {
+    const own = { id, status: "delivered", lines: cup };
+    return insert("shipments", {
+      id,
+      order_id: "o-4",
+      version: 1,
+      made_at: began,
+      status: own.status,
+      state: JSON.stringify(own),
+    });
+  };
   const to = (service: string, statements: string[]) =>
     statements.map((statement): [string, string] => [service, statement]);
   const { amount: _, currency: __, ...listed } = copied;
@@ -258,25 +346,37 @@ export function sql(): [service: string, statement: string][] {
     ...to("inventory", [
       insert("stock", {
         sku: "CUP",
-        on_hand: 100,
+        on_hand: 99,
         reserved: 2,
         version: 3,
         made_at: began,
         counted_at: began,
+        sold: 2,
+        restocked: 1,
       }),
       reservation("o-1", "reserved"),
       reservation("o-2", "released"),
       reservation("o-3", "released"),
+      reservation("o-4", "reserved", {
+        lines: "[]",
+        shipments: JSON.stringify(["o-4-1", "o-4-2"]),
+        returns: JSON.stringify(["r-1"]),
+      }),
     ]),
+    ...to("shipping", [parcel("o-4-1"), parcel("o-4-2")]),
     ...to("payments", [
       payment("o-1", "captured", [500, 500, 0]),
       payment("o-2", "declined", [0, 0, 0]),
       payment("o-3", "refunded", [500, 500, 500]),
+      payment("o-4", "captured", [601, 601, 250]),
       ...booked("o-1:capture", "provider-clearing", "sales-revenue", 30),
       ...booked("o-3:capture", "provider-clearing", "sales-revenue", 30),
       ...booked("o-3:refund:1", "sales-revenue", "provider-clearing", 150),
-      totals("provider-clearing", 1_000, 500),
-      totals("sales-revenue", 500, 1_000),
+      ...booked("o-4:capture:o-4-1", "provider-clearing", "sales-revenue", 110, 350),
+      ...booked("o-4:capture:o-4-2", "provider-clearing", "sales-revenue", 190, 251),
+      ...booked("o-4:refund:1:r-1", "sales-revenue", "provider-clearing", 420, 250),
+      totals("provider-clearing", 1_601, 750),
+      totals("sales-revenue", 750, 1_601),
     ]),
     ...to("test-provider", [
       call("o-1", "authorise", "approved", 25),
@@ -285,12 +385,17 @@ export function sql(): [service: string, statement: string][] {
       call("o-3", "authorise", "approved", 25),
       call("o-3", "capture", "captured", 28),
       call("o-3", "refund", "refunded", 140, "o-3:refund:1"),
+      call("o-4", "authorise", "approved", 25, undefined, 851),
+      call("o-4", "capture", "captured", 105, "o-4:capture:o-4-1", 350),
+      call("o-4", "capture", "captured", 185, "o-4:capture:o-4-2", 251),
+      call("o-4", "void", "voided", 186, "o-4:capture:o-4-2:rest", 250),
+      call("o-4", "refund", "refunded", 415, "o-4:refund:1:r-1", 250),
     ]),
   ];
 }
 
 /** SQLite remembers how many events there ever were. */
-export const numbers = Object.entries({ catalog: 2, inventory: 6, orders: 12, payments: 5 }).map(
+export const numbers = Object.entries({ catalog: 2, inventory: 8, orders: 23, payments: 9 }).map(
   ([service, seq]): [string, string] => [service, insert("sqlite_sequence", { name: "outbox_events", seq })],
 );
 
@@ -308,9 +413,9 @@ export function writeAnswers(log: AnswersLog): void {
     accepted: 1,
     rejected: [],
   });
-  for (const row of [confirmed, declined, cancelled]) {
+  for (const [row, quantity] of rows) {
     const seen = view(row, 1);
-    const body = { lines: [{ sku: "CUP", quantity: 2 }], reference: `ref-${row.id}` };
+    const body = { lines: [{ sku: "CUP", quantity }], reference: `ref-${row.id}` };
     log.answered(
       log.asked({ who, method: "POST", path: "/api/orders", idempotencyKey: `key-${row.id}`, body }),
       202,
@@ -319,6 +424,17 @@ export function writeAnswers(log: AnswersLog): void {
     log.answered(log.asked({ who, method: "GET", path: `/api/orders/${row.id}` }), 200, view(row));
   }
   log.answered(log.asked({ who, method: "POST", path: "/api/orders/o-3/cancel" }), 202, view(cancelled, 3));
+  const one = { lines: [{ sku: "CUP", quantity: 1 }] };
+  log.answered(
+    log.asked({ who, method: "POST", path: "/api/orders/o-4/cancel", body: one }),
+    202,
+    view(delivered, 3),
+  );
+  log.answered(
+    log.asked({ who, method: "POST", path: "/api/orders/o-4/returns", body: one }),
+    202,
+    view(delivered),
+  );
 }
 
 /** An order as clients read it, after so many of its steps. */
@@ -329,13 +445,13 @@ export function view(row: OrderRow, steps = row.steps.length) {
     id: state.id,
     reference: state.reference,
     status: entries.at(-1)?.status,
-    lines: state.lines.map(({ kind: _, ...each }) => ({ ...each, total })),
-    total,
+    lines: state.lines.map(({ kind: _, ...each }) => ({ ...each, total: state.total })),
+    total: state.total,
     history: entries.map(({ at, ...entry }) => ({ at: new Date(at).toISOString(), ...entry })),
   };
 }
 
-export const samples = { confirmed, declined, cancelled };
+export const samples = { confirmed, declined, cancelled, delivered };
 
 /** The shop in files, with the clients' log. */
 export async function sample(): Promise<Files> {

@@ -6,12 +6,21 @@ export const rules = {
   "order-is-final-in-time": "every order is final within its deadlines",
   "history-is-allowed": "an order goes only ways that there are, and tells each step once",
   "order-follows-events": "what a service has handled shows in its state: nothing was heard in vain",
-  "captured-once": "an order is captured at most once, and no more is refunded than was captured",
-  "confirmed-is-paid": "a confirmed order is captured for exactly its total",
+  "captured-once":
+    "what an order pays at once, and each shipment, is captured once, and no more is refunded than was captured",
+  "confirmed-is-paid":
+    "a confirmed order is authorised for exactly its total, and captured for what it pays at once",
+  "kept-is-paid": "what was captured and not given back is the worth of what was kept",
+  "shipped-is-captured": "nothing leaves before its money is captured",
   "money-matches-provider": "the provider's book, the ledger and the payments say the same",
-  "stock-adds-up": "stock is never below zero, and what was put in is what is there and what was sold",
+  "stock-adds-up":
+    "stock is never below zero, and what was put in is what is there and what was sold and did not come back",
+  "units-add-up":
+    "what of an order left, was cancelled and came back is what everybody was told, and no more than there was",
+  "price-adds-up": "the parts of an order sum to its total, and its tax is that of its country",
   "ledger-balances": "debits equal credits in every currency, and the totals are those of the postings",
-  "ended-order-holds-nothing": "a rejected or cancelled order holds no stock and no money",
+  "ended-order-holds-nothing":
+    "an order that is over or has all left holds no stock, and no money that is not due",
   "copy-equals-source": "every copy equals its source",
   "event-is-delivered": "every committed event reached every subscriber, with one effect",
   "no-dead-letters": "nothing lies in the dead letters that is not explained",
@@ -35,13 +44,20 @@ export interface Figures {
   orders: number;
   /** Of these, answered with 2xx to a client of the log. */
   accepted: number;
+  /** Sold: confirmed, or further. Of these: */
   confirmed: number;
+  shipped: number;
+  delivered: number;
+  returned: number;
   rejected: number;
   cancelled: number;
   /** Minor units by currency, by the provider's book. */
   captured: Record<string, number>;
   refunded: Record<string, number>;
-  /** Pieces of confirmed orders. */
+  /** Shipments that have left, and returns that have come in. */
+  shipments: number;
+  returns: number;
+  /** Pieces sold, without those that were cancelled or came back. */
   soldUnits: number;
   products: number;
   postings: number;

@@ -1,6 +1,8 @@
 import type { Facts } from "../facts.ts";
 import { type Intent, intents, orders, refunds, requests } from "../requests.ts";
 import type { Violation } from "../types.ts";
+import { sum } from "../worth.ts";
+import { heldOf, isFree, sold } from "./money.ts";
 
 /** What was asked for twice under one key happens once; what was not asked for does not happen. */
 export function keys(facts: Facts): Violation[] {
@@ -41,27 +43,26 @@ function references({ exchanges, orders: stored }: Facts): Violation[] {
   });
 }
 
-/** What was given back of an order that stands is what was asked for, each once. */
+/** What staff has given back of an order that stands is what was asked for, each once; what comes of a return is not looked at. */
 function refunded({ exchanges, orders: stored, book }: Facts): Violation[] {
   const asked = Map.groupBy(requests(exchanges, "POST", refunds), ({ parts }) => parts[0] ?? "");
   const calls = Map.groupBy(book, ({ payment }) => payment);
   return [...stored.values()].flatMap(({ id, state }): Violation[] => {
-    if (state.status !== "confirmed") return [];
-    const sum = (operation: string) =>
-      (calls.get(id) ?? [])
-        .filter((call) => call.operation === operation)
-        .reduce((all, { amount }) => all + amount, 0);
-    const captured = sum("capture");
+    if (!sold.has(state.status)) return [];
+    const some = calls.get(id) ?? [];
+    const free = some.filter(isFree);
+    const { captured, refunded: all } = heldOf(some);
+    const is = sum(free.map(({ amount }) => amount));
     const wanted = intents((asked.get(id) ?? []).map(({ exchange }) => exchange));
     const least = total(
       wanted.filter(({ accepted }) => accepted.length > 0),
-      captured,
+      // A return may have taken what was left.
+      captured - (all - is),
     );
     const most = total(
       wanted.filter(({ possible }) => possible),
       captured,
     );
-    const is = sum("refund");
     if (is >= least && is <= most) return [];
     const detail = `${is} was refunded, where ${least === most ? least : `${least} to ${most}`} was asked for`;
     return [{ rule: is > most ? "key-has-one-effect" : "money-matches-provider", orderId: id, detail }];
@@ -69,10 +70,10 @@ function refunded({ exchanges, orders: stored, book }: Facts): Violation[] {
 }
 
 /** A refund without an amount is all that is left. */
-function total(wanted: Intent[], captured: number): number {
-  const sum = wanted.reduce((all, { requests: [first] }) => {
+function total(wanted: Intent[], most: number): number {
+  const all = wanted.map(({ requests: [first] }) => {
     const { amount } = (first?.asked.body ?? {}) as { amount?: { amount: number } };
-    return all + (amount?.amount ?? captured);
-  }, 0);
-  return Math.min(sum, captured);
+    return amount?.amount ?? most;
+  });
+  return Math.min(sum(all), most);
 }

@@ -6,6 +6,7 @@ const ways: Record<string, string[]> = {
   "": ["placed"],
   placed: ["reserved", "rejected", "cancelled"],
   reserved: ["confirmed", "rejected", "cancelled"],
+  // What was shipped may have come back before the rest is cancelled.
   confirmed: ["shipped", "delivered", "cancelled", "returned"],
   shipped: ["delivered", "returned"],
   delivered: ["returned"],
@@ -24,11 +25,31 @@ export function progress(facts: Facts): Violation[] {
       .filter(({ type }) => type === "order.aborting")
       .map(({ key, at }) => [key, at]),
   );
+  const last = new Map<string, number>();
+  for (const { key, at } of allTold(facts)) last.set(key, Math.max(at, last.get(key) ?? 0));
   return [...facts.orders.values()].flatMap((order) => [
     ...inTime(facts, order, aborted.get(order.id)),
+    ...settled(facts, order, last.get(order.id) ?? order.placedAt),
     ...allowed(order),
   ]);
 }
+
+/** What somebody has begun after checkout comes to its end: a hand-over, a return. @param since what was last heard of it */
+function settled({ at: now, finalWithinMs, options }: Facts, order: Order, since: number): Violation[] {
+  const from = Math.max(since, options.quietSince ?? 0);
+  if (now <= from + finalWithinMs) return [];
+  return unsettled(order).map((what) => ({
+    rule: "order-is-final-in-time",
+    orderId: order.id,
+    detail: `${what} for ${((now - from) / 1000).toFixed(1)} s`,
+  }));
+}
+
+/** What is under way of an order, and waits for no person. */
+export const unsettled = ({ state: { returns = [], shipments = [] } }: Order): string[] => [
+  ...shipments.flatMap(({ id, status }) => (status === "dispatching" ? [`${id} is being handed over`] : [])),
+  ...returns.flatMap(({ id, status }) => (status === "received" ? [`${id} is being refunded`] : [])),
+];
 
 function inTime(
   { at: now, finalWithinMs, options }: Facts,

@@ -1,21 +1,26 @@
 import type { Exchange } from "../../answers.ts";
-import { allTold, type Facts, type Order } from "../facts.ts";
+import { allTold, type Facts, type Level, type Line, type Order, type Piece } from "../facts.ts";
 import { imports, isAccepted, isUncertain, levels, requests } from "../requests.ts";
 import type { Violation } from "../types.ts";
+import { open } from "../worth.ts";
 
-type Pieces = Map<string, number>;
+export type Pieces = Map<string, number>;
 
-/** Pieces in the house, pieces promised to orders, and pieces that were put in. */
+/** Pieces in the house, pieces promised to orders, pieces that have left and come back, and pieces that were put in. */
 export function stock(facts: Facts): Violation[] {
-  return [...sound(facts), ...promised(facts), ...ordered(facts), ...counted(facts)];
+  return [...sound(facts), ...promised(facts), ...ordered(facts), ...moved(facts), ...counted(facts)];
 }
 
-/** What an order takes off the shelf: each product once. */
-export function physical({ state: { lines } }: Order): Pieces {
-  return pieces(lines.filter(({ kind }) => kind === "physical"));
+/** So many of each physical line, each product once. */
+export function physical({ state: { lines } }: Order, count = (line: Line) => line.quantity): Pieces {
+  return pieces(
+    lines.flatMap((line) =>
+      line.kind === "physical" && count(line) > 0 ? [{ sku: line.sku, quantity: count(line) }] : [],
+    ),
+  );
 }
 
-function pieces(lines: Iterable<{ sku: string; quantity: number }>): Pieces {
+export function pieces(lines: Iterable<Piece>): Pieces {
   const sums: Pieces = new Map();
   for (const { sku, quantity } of lines) sums.set(sku, (sums.get(sku) ?? 0) + quantity);
   return sums;
@@ -45,11 +50,14 @@ function promised({ stock: all, reservations }: Facts): Violation[] {
   });
 }
 
-/** An order that is to be delivered holds what it has sold, and no reservation is for anything else. */
+/** Where an order may still hold something: what is still to leave of it. */
+const holding = new Set(["reserved", "confirmed", "shipped", "delivered", "returned"]);
+
+/** An order holds what is still to leave of it, and no reservation is for anything else. */
 function ordered({ orders, reservations }: Facts): Violation[] {
   const forOrders = [...orders.values()].flatMap((order) => {
-    const wanted = physical(order);
-    if (!["reserved", "confirmed"].includes(order.state.status) || wanted.size === 0) return [];
+    if (!holding.has(order.state.status)) return [];
+    const wanted = physical(order, open);
     const reservation = reservations.get(order.id);
     const held = reservation?.status === "reserved" ? pieces(reservation.lines) : new Map<string, number>();
     return [...new Set([...wanted.keys(), ...held.keys()])].flatMap((sku) => {
@@ -76,31 +84,87 @@ interface Put {
   sure: boolean;
 }
 
-/** What is on hand is what was last put in; of those put in at the same time, any. */
+interface Moved {
+  sold: number;
+  restocked: number;
+  writtenOff: number;
+}
+
+const unmoved: Moved = { sold: 0, restocked: 0, writtenOff: 0 };
+
+/** What inventory says has left and come back is what orders have told of. */
+function moved(facts: Facts): Violation[] {
+  const told = new Map<string, Moved>();
+  const add = (sku: string, name: keyof Moved, quantity: number) => {
+    const sum = told.get(sku) ?? unmoved;
+    told.set(sku, { ...sum, [name]: sum[name] + quantity });
+  };
+  for (const { type, data } of allTold(facts)) {
+    const { lines } = data as { lines?: (Piece & { restock?: boolean })[] };
+    if (type === "order.shipped") for (const { sku, quantity } of lines ?? []) add(sku, "sold", quantity);
+    if (type === "order.return-received")
+      for (const { sku, quantity, restock } of lines ?? [])
+        add(sku, restock ? "restocked" : "writtenOff", quantity);
+  }
+  const text = ({ sold, restocked, writtenOff }: Moved) =>
+    `${sold} sold, ${restocked} restocked, ${writtenOff} written off`;
+  return [...new Set([...facts.stock.keys(), ...told.keys()])].flatMap((sku) => {
+    const [is, should] = [text(facts.stock.get(sku) ?? unmoved), text(told.get(sku) ?? unmoved)];
+    return is === should ? [] : [wrong(sku, `${is} by inventory, ${should} by the orders`)];
+  });
+}
+
+interface Adjusted extends Partial<Moved> {
+  sku: string;
+  onHand: number;
+  counted?: number;
+  version: number;
+}
+
+/** What is on hand is what was last put in (of those put in at the same time, any), less what was sold and not returned. */
 function counted(facts: Facts): Violation[] {
   const puts = putIn(facts.exchanges);
-  const adjusted = new Map<string, { onHand: number; counted?: number; version: number }>();
+  const adjusted = new Map<string, Adjusted>();
   for (const { type, data } of allTold(facts)) {
     if (type !== "stock.adjusted") continue;
-    const said = data as unknown as { sku: string; onHand: number; counted?: number; version: number };
+    const said = data as unknown as Adjusted;
     if ((adjusted.get(said.sku)?.version ?? 0) < said.version) adjusted.set(said.sku, said);
   }
   return [...new Set([...facts.stock.keys(), ...puts.keys()])].flatMap((sku) => {
-    const is = facts.stock.get(sku)?.onHand ?? 0;
-    const last = adjusted.get(sku);
+    const level = facts.stock.get(sku) ?? { sku, onHand: 0, reserved: 0, ...unmoved };
+    const last = adjusted.get(sku) ?? { sku, onHand: 0, version: 0 };
+    const { sold, restocked } = since(last, level);
+    const should = last.onHand - sold + restocked;
     const told =
-      (last?.onHand ?? 0) === is ? [] : [wrong(sku, `${is} on hand, ${last?.onHand ?? 0} was last said`)];
+      should === level.onHand
+        ? []
+        : [
+            wrong(
+              sku,
+              `${level.onHand} on hand: ${last.onHand} was last said, ${sold} were sold since and ${restocked} came back`,
+            ),
+          ];
     const all = puts.get(sku) ?? [];
     const possible = all.filter((put) => !all.some((later) => later.sure && later.askedAt > put.until));
     if (!all.some(({ sure }) => sure)) return told;
     const isPut = possible.some(
-      // An import that counts less than is promised to orders goes down to that and no further.
-      ({ onHand }) => onHand === is || (last?.counted === onHand && last.onHand === is && is > onHand),
+      ({ onHand }) =>
+        // Nothing is said of a number that is put in and is there already.
+        (onHand >= last.onHand - sold && onHand <= last.onHand + restocked) ||
+        // An import that counts less than is promised to orders goes down to that and no further.
+        (last.counted === onHand && last.onHand > onHand),
     );
     const values = [...new Set(possible.map(({ onHand }) => onHand))].join(" or ");
-    return isPut ? told : [...told, wrong(sku, `${is} on hand, ${values} was put in`)];
+    return isPut
+      ? told
+      : [...told, wrong(sku, `${last.onHand} was last said to be on hand, ${values} was put in`)];
   });
 }
+
+const since = (last: Adjusted, level: Level) => ({
+  sold: level.sold - (last.sold ?? 0),
+  restocked: level.restocked - (last.restocked ?? 0),
+});
 
 function putIn(exchanges: Exchange[]): Map<string, Put[]> {
   const puts = new Map<string, Put[]>();
