@@ -58,7 +58,8 @@ function provesIt(report: Report, orders: number, faults: number): void {
   const { accepted, cancelled, confirmed, rejected } = report.orders;
   expect(accepted).toBeGreaterThan(orders * 0.9);
   expect(confirmed + rejected + cancelled).toBeGreaterThanOrEqual(accepted);
-  for (const some of [confirmed, rejected, cancelled]) expect(some).toBeGreaterThan(0);
+  const { returns, shipments } = report.figures;
+  for (const some of [confirmed, rejected, cancelled, shipments, returns]) expect(some).toBeGreaterThan(0);
   expect(report.inflicted.length).toBe(faults);
   expect(report.secondsToFinal).toBeLessThan(120);
 }

@@ -25,6 +25,10 @@ export interface Customer {
     | { do: "nothing" | "follow" }
     /** So many milliseconds after the answer. */
     | { do: "cancel"; after: number; twice: boolean }
+    /** Once it is confirmed they do not want so much of each thing any more: a share of what it was. */
+    | { do: "cancel some"; share: number; twice: boolean }
+    /** They send back such a share of what was ordered, as far as it has come; `writeOff`: it cannot be sold again. */
+    | { do: "return"; share: number; twice: boolean; writeOff: boolean }
     /** Staff gives back a share of the money once it is there, each of them a part of the total. */
     | { do: "refund"; shares: number[] };
 }
@@ -116,7 +120,17 @@ function browsing(chance: Random, skus: string[]): string[] {
 }
 
 function afterwards(chance: Random): Customer["afterwards"] {
-  const what = chance.pick({ nothing: 72, follow: 12, cancel: 10, refund: 6 });
+  const what = chance.pick({
+    nothing: 52,
+    follow: 10,
+    cancel: 10,
+    "cancel some": 9,
+    return: 14,
+    refund: 5,
+  });
+  const [share, twice] = [chance.int(10, 100) / 100, chance.chance(0.2)];
+  if (what === "cancel some") return { do: what, share, twice };
+  if (what === "return") return { do: what, share, twice, writeOff: chance.chance(0.2) };
   if (what === "cancel") return { do: what, after: chance.int(0, 3_000), twice: chance.chance(0.2) };
   if (what === "refund") {
     const share = () => chance.int(10, 45) / 100;

@@ -85,7 +85,7 @@ describe("customers", async () => {
       "tok_timeout",
     ]);
     const deeds = new Set(all.map(({ afterwards }) => afterwards.do));
-    expect([...deeds].toSorted()).toEqual(["cancel", "follow", "nothing", "refund"]);
+    expect([...deeds].toSorted()).toEqual(["cancel", "cancel some", "follow", "nothing", "refund", "return"]);
     expect(all.some(({ guest }) => guest)).toBe(true);
   });
 

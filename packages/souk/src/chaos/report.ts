@@ -14,7 +14,11 @@ export interface Report {
   orders: {
     asked: number;
     accepted: number;
+    /** With those that are shipped, delivered or returned. */
     confirmed: number;
+    shipped: number;
+    delivered: number;
+    returned: number;
     rejected: number;
     cancelled: number;
     unanswered: number;
@@ -53,6 +57,9 @@ export function reportOf(outcome: Outcome): Report {
       asked: outcome.asked,
       accepted: figures.accepted,
       confirmed: figures.confirmed,
+      shipped: figures.shipped,
+      delivered: figures.delivered,
+      returned: figures.returned,
       rejected: figures.rejected,
       cancelled: figures.cancelled,
       unanswered: outcome.unanswered,
@@ -63,9 +70,9 @@ export function reportOf(outcome: Outcome): Report {
     faults: { kill: happened("kill"), freeze: happened("freeze"), cut: happened("cut") },
     inflicted: outcome.faults.map(({ what }) => what),
     lost: broken("accepted-order-exists", "order-is-final-in-time"),
-    chargedTwice: broken("captured-once", "key-has-one-effect"),
+    chargedTwice: broken("captured-once", "key-has-one-effect", "kept-is-paid"),
     oversold: broken("stock-adds-up"),
-    ledger: broken("ledger-balances", "money-matches-provider"),
+    ledger: broken("ledger-balances", "money-matches-provider", "price-adds-up"),
     deadLetters: broken("no-dead-letters"),
     secondsToFinal: outcome.secondsToFinal,
     secondsToRest: outcome.secondsToRest,
@@ -103,6 +110,10 @@ export function render(report: Report, outcome: Outcome): string {
       `${orders.asked} asked, ${orders.accepted} accepted${list(", refused: ", counts(orders.refused))}${orders.left > 0 ? `, ${orders.left} left without an answer, having no key` : ""}`,
     ],
     ["", `${orders.confirmed} confirmed, ${orders.rejected} rejected, ${orders.cancelled} cancelled`],
+    [
+      "",
+      `of these ${orders.shipped} shipped, ${orders.delivered} delivered, ${orders.returned} returned, in ${figures.shipments} shipments and ${figures.returns} returns`,
+    ],
     ["faults", `${faults.kill} kills, ${faults.freeze} freezes, ${faults.cut} cut-offs`],
     ["asked again", counts(again) || "nobody had to"],
     ["looked at", `${figures.events} events, ${figures.postings} postings, ${money}`],

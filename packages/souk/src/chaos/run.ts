@@ -13,6 +13,7 @@ import { client, type Patience } from "./client.ts";
 import { customers } from "./customers.ts";
 import { type Fault, faults } from "./faults.ts";
 import { goods } from "./goods.ts";
+import { Mailroom } from "./mailroom.ts";
 import { type PostgresServer, startPostgres } from "./postgres.ts";
 import { random } from "./random.ts";
 import { rest } from "./rest.ts";
@@ -233,10 +234,15 @@ async function busy(shop: Shop, { options, wires, postgres, log }: Means) {
   const refused: Record<string, number> = {};
   let [unanswered, left] = [0, 0];
   const trouble = inflict(planned(options), { shop, wires, postgres }, signal, tell.fault);
-  const colleagues = staff(seed, forSale, asking, closing.signal);
+  const mailroom = new Mailroom(seed, asking);
+  const colleagues = Promise.all([
+    staff(seed, forSale, asking, closing.signal),
+    mailroom.work(closing.signal),
+  ]);
   const buying = letThemBuy(customers(seed, forSale, orders, ms), {
     client: asking,
     watch: new OrdersWatch(api, 250),
+    mailroom,
     patience,
     answered({ key }, { code, status }) {
       tell.customer();

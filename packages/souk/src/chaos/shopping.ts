@@ -3,16 +3,20 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { OrdersWatch } from "../orders-watch.ts";
 import type { Client, Patience, Reply } from "./client.ts";
 import type { Customer } from "./customers.ts";
+import type { Mailroom } from "./mailroom.ts";
 
 interface Placed {
   id: string;
   orderKey?: string;
   total: { amount: number; currency: string };
+  lines: { sku: string; quantity: number; shipped?: number }[];
+  returns?: { id: string; status: string; lines: { sku: string; quantity: number }[] }[];
 }
 
 export interface Shopping {
   client: Client;
   watch: OrdersWatch;
+  mailroom: Mailroom;
   /** Told of every customer who has their answer, or has given up. */
   answered(customer: Customer, reply: Reply<Placed>): void;
   patience: Patience;
@@ -55,7 +59,7 @@ async function buy(customer: Customer, shopping: Shopping): Promise<void> {
 async function goOn(
   { afterwards, guest, key }: Customer,
   placed: Placed,
-  { client, patience, watch }: Shopping,
+  { client, mailroom, patience, watch }: Shopping,
 ) {
   const path = `/api/orders/${placed.id}`;
   const who = { guest, headers: placed.orderKey ? { "order-key": placed.orderKey } : undefined };
@@ -80,8 +84,44 @@ async function goOn(
       await Promise.all(Array.from({ length: afterwards.twice ? 2 : 1 }, () => client.ask(request)));
       return;
     }
+    case "cancel some": {
+      if (!sold.has((await seen(watch, placed.id, patience)) ?? "")) return;
+      const request = {
+        method: "POST" as const,
+        path: `${path}/cancel`,
+        body: { lines: shareOf(placed.lines, afterwards.share), reason: "too much of it" },
+        key: `${key ?? placed.id}-cancel`,
+        ...who,
+      };
+      await Promise.all(Array.from({ length: afterwards.twice ? 2 : 1 }, () => client.ask(request)));
+      return;
+    }
+    case "return": {
+      if (!sold.has((await seen(watch, placed.id, patience)) ?? "")) return;
+      const enough = pause(waitsForMs, undefined, { signal: patience.until }).catch(() => undefined);
+      await Promise.race([mailroom.sent(placed.id), enough]);
+      const { body } = await client.ask<Placed>({ path, ...who });
+      const come = (body?.lines ?? []).map(({ sku, shipped = 0 }) => ({ sku, quantity: shipped }));
+      const lines = shareOf(come, afterwards.share);
+      if (lines.length === 0) return;
+      // Only staff may say that it is of no use any more.
+      const bad = afterwards.writeOff && !guest ? { writeOff: true } : {};
+      const request = {
+        method: "POST" as const,
+        path: `${path}/returns`,
+        body: { lines, reason: "not as described", ...bad },
+        key: `${key ?? placed.id}-return`,
+        ...who,
+      };
+      const [reply] = await Promise.all(
+        Array.from({ length: afterwards.twice ? 2 : 1 }, () => client.ask<Placed>(request)),
+      );
+      for (const { id, status, lines } of reply?.body?.returns ?? [])
+        if (status === "requested") mailroom.comesBack({ orderId: placed.id, returnId: id, lines });
+      return;
+    }
     case "refund": {
-      if ((await seen(watch, placed.id, patience)) !== "confirmed") return;
+      if (!sold.has((await seen(watch, placed.id, patience)) ?? "")) return;
       for (const [index, share] of afterwards.shares.entries()) {
         const amount = Math.max(1, Math.floor(placed.total.amount * share));
         await client.ask({
@@ -96,6 +136,20 @@ async function goOn(
     default:
       afterwards satisfies never;
   }
+}
+
+const sold = new Set(["confirmed", "shipped", "delivered", "returned"]);
+
+/** How long somebody waits for a parcel. */
+const waitsForMs = 8_000;
+
+/** A share of each, one at least; each product once. */
+function shareOf(lines: { sku: string; quantity: number }[], share: number) {
+  const sums = new Map<string, number>();
+  for (const { sku, quantity } of lines) sums.set(sku, (sums.get(sku) ?? 0) + quantity);
+  return [...sums]
+    .filter(([, quantity]) => quantity > 0)
+    .map(([sku, quantity]) => ({ sku, quantity: Math.max(1, Math.floor(quantity * share)) }));
 }
 
 /** The order's end, or undefined when nobody waits for it any more. */

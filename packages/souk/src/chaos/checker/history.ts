@@ -110,7 +110,10 @@ function fromMoney({ book, postings }: Facts, orderId: string): Entry[] {
   ];
 }
 
-function standing({ orders, payments, reservations, services }: Facts, orderId: string): string[] {
+function standing(
+  { orders, parcels = [], payments, reservations, services }: Facts,
+  orderId: string,
+): string[] {
   const order = orders.get(orderId);
   const jobs = [...services.values()].flatMap(({ service, jobs: all }) =>
     all
@@ -123,6 +126,7 @@ function standing({ orders, payments, reservations, services }: Facts, orderId: 
   return [
     `order: ${order ? JSON.stringify(order.state) : "not there"}`,
     `reservation: ${JSON.stringify(reservations.get(orderId) ?? "none")}`,
+    ...parcels.filter((one) => one.orderId === orderId).map((one) => `shipment: ${JSON.stringify(one)}`),
     `payment: ${JSON.stringify(payments.get(orderId) ?? "none")}`,
     ...jobs,
   ];
