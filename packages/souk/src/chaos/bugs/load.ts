@@ -32,6 +32,8 @@ interface Seen {
   status: string;
 }
 
+type Lines = { sku: string; quantity: number }[];
+
 interface Buying {
   sku?: string;
   quantity?: number;
@@ -40,7 +42,7 @@ interface Buying {
   copies?: number;
 }
 
-/** Buys, cancels, refunds and changes prices, and makes the trouble that is asked for. */
+/** Buys, cancels, sends, takes back, refunds and changes prices, and makes the trouble that is asked for. */
 export async function load(shop: Shop, troubles: Trouble[], signal?: AbortSignal): Promise<Loaded> {
   const answers = join(shop.home.dir, "answers.ndjson");
   const log = new AnswersLog(answers);
@@ -128,7 +130,8 @@ class Shopper {
       await pause(index * 25);
       if (order) await this.cancel(order);
     });
-    await Promise.all([bought, ...calledOff, this.changePrices(), this.count()]);
+    const sent = [0, 1, 2, 3, 4, 5].map((number) => this.send(number));
+    await Promise.all([bought, ...calledOff, ...sent, this.changePrices(), this.count()]);
     const confirmed = await this.confirmed((await bought).flatMap((order) => order ?? []));
     const [first, second, third, ...rest] = confirmed;
     await Promise.all([
@@ -162,8 +165,52 @@ class Shopper {
     return first?.status === 202 ? first.body : undefined;
   }
 
-  async cancel({ id }: Seen): Promise<void> {
-    await this.asker.ask({ method: "POST", path: `/api/orders/${id}/cancel`, key: `cancel-${id}` });
+  async cancel({ id }: Seen, lines?: Lines): Promise<void> {
+    const path = `/api/orders/${id}/cancel`;
+    await this.asker.ask({ method: "POST", path, key: `cancel-${id}`, body: lines ? { lines } : undefined });
+  }
+
+  /** An order of three pieces: it leaves at once or in parts, a part is cancelled, a part or all of it comes back. */
+  async send(number: number): Promise<void> {
+    const sku = plenty[number % plenty.length] ?? "";
+    const order = await this.buy({ sku, quantity: 3 });
+    if (order === undefined) return;
+    const pieces = (quantity: number): Lines => [{ sku, quantity }];
+    const isCut = number % 3 === 1;
+    if (!(await this.dispatch(order, number % 2 ? pieces(1) : undefined))) return;
+    if (isCut) await this.cancel(order, pieces(1));
+    if (number % 2 && !(await this.dispatch(order))) return;
+    await this.takeBack(order, pieces(number < 2 ? 2 : 1), number === 3);
+  }
+
+  /** Sends what is still to leave of an order, or some of it, and says whether it has left. */
+  async dispatch({ id }: Seen, lines?: Lines): Promise<boolean> {
+    const shipments = async (status: string) => {
+      const path = `/api/shipments?order=${id}&status=${status}`;
+      return (await this.asker.ask<{ items: Seen[] }>({ path })).body?.items ?? [];
+    };
+    let pending: Seen | undefined;
+    await this.until(async () => {
+      [pending] = await shipments("pending");
+      return pending !== undefined;
+    }, 4_000);
+    if (pending === undefined) return false;
+    const path = `/api/shipments/${pending.id}`;
+    const body = lines ? { lines } : {};
+    await this.asker.ask({ method: "POST", path: `${path}/dispatch`, key: `dispatch-${pending.id}`, body });
+    let left = false;
+    await this.until(async () => {
+      left = (await this.asker.ask<Seen>({ path })).body?.status === "dispatched";
+      return left;
+    }, 4_000);
+    await this.asker.ask({ method: "POST", path: `${path}/deliver`, key: `deliver-${pending.id}` });
+    return left;
+  }
+
+  async takeBack({ id }: Seen, lines: Lines, writeOff: boolean): Promise<void> {
+    const body = { lines, reason: "broken", writeOff };
+    const path = `/api/orders/${id}/returns`;
+    await this.asker.ask({ method: "POST", path, key: `return-${id}`, body });
   }
 
   async refund({ id }: Seen, amount: number | undefined, copies: number): Promise<void> {
@@ -261,7 +308,7 @@ async function whileSilent(shop: Shop, shopper: Shopper): Promise<number> {
 
 /** Whatever was sent is sent once more, as to a consumer that was restored from a backup. */
 async function deliverAgain(shop: Shop): Promise<void> {
-  for (const service of ["catalog", "inventory", "orders", "payments"]) {
+  for (const service of ["catalog", "inventory", "orders", "payments", "shipping"]) {
     const db = new Database(join(shop.home.data, `${service}.db`), { readwrite: true });
     try {
       db.exec("pragma busy_timeout = 5000");

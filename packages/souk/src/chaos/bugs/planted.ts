@@ -73,6 +73,12 @@ const inboxForgets: Edit[] = [
   },
 ];
 
+const captureAnew: Edit = {
+  file: "services/payments/calls.ts",
+  find: "key: captureKey(orderId, first),",
+  replace: "key: `${captureKey(orderId, first)}:${Math.random()}`,",
+};
+
 export const bugs: Bug[] = [
   {
     name: "lost-ack",
@@ -91,11 +97,14 @@ export const bugs: Bug[] = [
   {
     name: "double-capture",
     says: "each try of a call to the provider has a key of its own",
-    edits: ["authorise", "capture"].map((call) => ({
-      file: "services/payments/calls.ts",
-      find: `\`\${orderId}:${call}\``,
-      replace: `\`\${orderId}:${call}:\${Math.random()}\``,
-    })),
+    edits: [
+      {
+        file: "services/payments/calls.ts",
+        find: "`${orderId}:authorise`",
+        replace: "`${orderId}:authorise:${Math.random()}`",
+      },
+      captureAnew,
+    ],
     caughtBy: ["captured-once"],
     faults: ["the answer to the first try of a call to the provider is lost"],
   },
@@ -105,8 +114,8 @@ export const bugs: Bug[] = [
     edits: [
       {
         file: "services/payments/calls.ts",
-        find: "`${orderId}:refund:${number}`",
-        replace: "`${orderId}:refund:${number}:${Math.random()}`",
+        find: "key: refundKey(orderId, first),",
+        replace: "key: `${refundKey(orderId, first)}:${Math.random()}`,",
       },
     ],
     caughtBy: ["key-has-one-effect", "money-matches-provider"],
@@ -247,6 +256,16 @@ export const bugs: Bug[] = [
   if (reservation !== undefined) return [];`,
         replace: "): ReservationEvent[] {\n  void reservation;",
       },
+      {
+        file: "services/inventory/reservation.ts",
+        find: `    case "reserved":
+    case "refused":
+      throw`,
+        replace: `    case "reserved":
+      return { ...next, status: "reserved", lines: event.lines };
+    case "refused":
+      throw`,
+      },
     ],
     caughtBy: ["stock-adds-up", "event-is-delivered"],
     trouble: ["again"],
@@ -312,8 +331,8 @@ export const bugs: Bug[] = [
     edits: [
       {
         file: "services/payments/store.ts",
-        find: "if (movement && call)",
-        replace: `if (movement && call && event.type !== "refunded")`,
+        find: "if (booked) writes",
+        replace: `if (booked && event.type !== "refunded") writes`,
       },
     ],
     caughtBy: ["money-matches-provider"],
@@ -382,6 +401,80 @@ export const bugs: Bug[] = [
         replace: "sum + line.unitPrice.amount",
       },
     ],
-    caughtBy: ["answer-is-what-is-stored"],
+    caughtBy: ["price-adds-up"],
+  },
+  {
+    name: "restocked-twice",
+    says: "goods that come back are put back into stock as often as that is told",
+    edits: [
+      ...inboxForgets,
+      {
+        file: "services/inventory/reservation.ts",
+        find: `if (reservation.returns.includes(returnId)) return [{ type: "restocked", orderId, returnId, lines: [] }];`,
+        replace: "",
+      },
+    ],
+    caughtBy: ["stock-adds-up"],
+    trouble: ["again"],
+  },
+  {
+    name: "cancelled-line-keeps-stock",
+    says: "what is cancelled of an order stays reserved",
+    edits: [
+      {
+        file: "services/inventory/reactions.ts",
+        find: "react(OrderLinesCancelled, (e, got: Got) => reduce(e.orderId, e.lines, got)),",
+        replace: "react(OrderLinesCancelled, (): undefined => undefined),",
+      },
+    ],
+    caughtBy: ["stock-adds-up"],
+  },
+  {
+    name: "stays-on-hand",
+    says: "what leaves the house is still counted",
+    edits: [
+      {
+        file: "services/inventory/store.ts",
+        find: "onHand: sql`${t.stock.onHand} - ${quantity}`,",
+        replace: "onHand: sql`${t.stock.onHand} - ${held - held}`,",
+      },
+    ],
+    caughtBy: ["stock-adds-up"],
+  },
+  {
+    name: "refund-too-large",
+    says: "a return of some pieces is refunded for all of their line",
+    edits: [
+      {
+        file: "services/orders/worth.ts",
+        find: "return share(line, returned + back(line, index)) - share(line, returned);",
+        replace: "return back(line, index) > 0 ? share(line, line.quantity) - share(line, returned) : 0;",
+      },
+    ],
+    caughtBy: ["kept-is-paid"],
+  },
+  {
+    name: "forgotten-refund",
+    says: "a return is taken back, and no money goes with it",
+    edits: [
+      {
+        file: "services/payments/reactions.ts",
+        find: `on(orderId, { type: "give-back", orderId, key, amount, at: got.now() }, got, customerId),`,
+        replace: `on(orderId, { type: "give-back", orderId, key, amount: { ...amount, amount: 0 }, at: got.now() }, got, customerId),`,
+      },
+    ],
+    caughtBy: ["kept-is-paid"],
+  },
+  {
+    name: "tells-all-left",
+    says: "of a shipment with some of the pieces it is told that all have left",
+    edits: [
+      {
+        file: "services/orders/published.ts",
+        find: "pieces(order.lines, counted(shipment?.units ?? []))",
+        replace: "pieces(order.lines, ({ quantity }) => quantity)",
+      },
+    ],
+    caughtBy: ["units-add-up"],
   },
 ];
