@@ -1,4 +1,4 @@
-import { type Env, Problem } from "chassis";
+import { type Env, isFrom, notFrom, Problem } from "chassis";
 import type { Context } from "hono";
 import { InvocationAborted, InvocationTimeout, SidecarUnreachable } from "hono-dapr";
 import { addressOf } from "./addresses.ts";
@@ -135,11 +135,8 @@ export async function passBack<S>(c: Context<Env<S>>, way: Way, answer: Response
 /** A sidecar answers in place of a service that it cannot reach; what it says is not for clients. */
 async function refuseSidecars(answer: Response, { service, path, pages }: Way): Promise<void> {
   if (answer.status < 400) {
-    // One that lost the service in the middle of a call says 200, with nothing in it.
-    if (answer.headers.get("x-answered-by") === service) return;
-    throw new SidecarUnreachable(
-      `${answer.status} came from the sidecar of ${service}, not from the service`,
-    );
+    if (isFrom(service, answer)) return;
+    throw notFrom(service, answer);
   }
   const type = answer.headers.get("content-type") ?? "";
   if (type.startsWith("application/problem+json")) return;

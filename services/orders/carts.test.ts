@@ -85,3 +85,18 @@ test.each([
   expect([got, body.code]).toEqual([expected, said]);
   expect(await shop.published()).toEqual([]);
 });
+
+test("what is not said by carts itself is not believed: nothing is ordered, and the cart is told again", async () => {
+  const lines = [{ sku: "85123A", quantity: 2 }];
+  const headers = { "x-answered-by": "somebody" };
+  const before = answer;
+  answer = () => Response.json({ orderId: "o-of-nobody", lines }, { headers });
+  expect((await order()).body.code).toBe("service-unavailable");
+  expect(await shop.published()).toEqual([]);
+
+  let times = 0;
+  answer = (path) =>
+    path.endsWith("/ordered") && ++times < 3 ? new Response(null, { status: 204, headers }) : before(path);
+  await order();
+  await until(() => times === 3);
+});

@@ -1,4 +1,4 @@
-import { type Caller, type Kit, Problem } from "chassis";
+import { type Caller, callService, type Kit, Problem } from "chassis";
 import * as v from "valibot";
 import { CartCheckout, CartLines, type NewOrder } from "./contracts.ts";
 
@@ -47,13 +47,14 @@ const ownerOf = (caller: Caller): { owner?: string } => (caller.kind === "user" 
 
 /** What carts says of a cart that is to be ordered, or why it cannot be. */
 async function asked<S extends v.GenericSchema>(
-  { sidecar, log }: Pick<Calls, "sidecar" | "log">,
+  calls: Pick<Calls, "sidecar" | "log">,
   schema: S,
   cartId: string,
   path: string,
   what: object,
 ): Promise<v.InferOutput<S>> {
-  const answer = await ask(sidecar, `checkouts/${encodeURIComponent(cartId)}${path}`, what).catch(
+  const { log } = calls;
+  const answer = await ask(calls, `checkouts/${encodeURIComponent(cartId)}${path}`, what).catch(
     (error: unknown) => error,
   );
   if (!(answer instanceof Response)) {
@@ -63,7 +64,7 @@ async function asked<S extends v.GenericSchema>(
   const body: unknown = await answer.json().catch(() => undefined);
   if (answer.status === 200) {
     const taken = v.safeParse(schema, body);
-    // A sidecar that loses the service in the middle of a call may say 200 with nothing in it.
+    // It was lost on its way.
     if (!taken.success) throw unavailable();
     return taken.output;
   }
@@ -79,16 +80,16 @@ async function asked<S extends v.GenericSchema>(
 
 /** @throws what makes the job be tried again */
 export async function closeCart(
-  { sidecar }: Pick<Calls, "sidecar">,
+  calls: Pick<Calls, "sidecar">,
   cartId: string,
   orderId: string,
 ): Promise<undefined> {
-  const answer = await ask(sidecar, `checkouts/${encodeURIComponent(cartId)}/ordered`, { orderId });
+  const answer = await ask(calls, `checkouts/${encodeURIComponent(cartId)}/ordered`, { orderId });
   if (answer.status !== 204) throw new Error(`carts answered ${answer.status}`);
 }
 
-const ask = (sidecar: Calls["sidecar"], path: string, body: object): Promise<Response> =>
-  sidecar.fetch(`http://carts/${path}`, {
+const ask = (calls: Pick<Calls, "sidecar">, path: string, body: object): Promise<Response> =>
+  callService(calls, "carts", path, {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify(body),

@@ -6,6 +6,7 @@ import { routePath } from "hono/route";
 import { appToken } from "hono-dapr";
 import { nothing } from "./access.ts";
 import { guest, identify, type Verify } from "./auth.ts";
+import { answeredBy } from "./calls.ts";
 import { routesOf } from "./dead-letters.ts";
 import { cacheable } from "./etag.ts";
 import { face } from "./face.ts";
@@ -20,12 +21,6 @@ import { traceOf } from "./trace.ts";
 
 const readinessHolds = 1_000;
 const eventsWait = 3_000;
-
-/**
- * Names the service in each of its answers: a sidecar that loses the service in the middle of a call may say 200 with
- * nothing in it (dapr 1.18.2), which must not be taken for an answer.
- */
-const answeredBy = "x-answered-by";
 
 /**
  * A sidecar hands over many events at once, together as large as it takes a body at all (`maxBodySize` in dapr.yaml). What

@@ -1,6 +1,7 @@
 export { allow, leftTo, type Ownership, open, owned, type Reach } from "./access.ts";
 export { type Caller, guest } from "./auth.ts";
 export { body, fieldErrors, invalid, parsed, query } from "./body.ts";
+export { callService, isFrom, notFrom } from "./calls.ts";
 export { type Config, integer } from "./config.ts";
 export type { CronHandler, Tick } from "./crons.ts";
 export { problems, says } from "./describe.ts";

@@ -1,4 +1,4 @@
-import type { Kit } from "chassis";
+import { callService, type Kit } from "chassis";
 import * as v from "valibot";
 import { Contact } from "../contracts.ts";
 
@@ -14,10 +14,10 @@ const patience = 3_000;
  */
 export async function contactFor(
   orderId: string,
-  { sidecar }: Pick<Kit<unknown>, "sidecar">,
+  kit: Pick<Kit<unknown>, "sidecar">,
 ): Promise<Contact | undefined> {
-  const path = `http://orders/contacts/${encodeURIComponent(orderId)}`;
-  const answer = await sidecar.fetch(path, { timeout: patience }).catch(() => undefined);
+  const path = `contacts/${encodeURIComponent(orderId)}`;
+  const answer = await callService(kit, "orders", path, { timeout: patience }).catch(() => undefined);
   const body: unknown = await answer?.json().catch(() => undefined);
   if (answer?.status === 404 && v.is(Missing, body)) return undefined;
   const contact = v.safeParse(Contact, body);

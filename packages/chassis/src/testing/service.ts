@@ -7,6 +7,7 @@ import { type CloudEvent, dapr, type EventType } from "hono-dapr";
 import { fakeSidecar } from "hono-dapr/testing";
 import { pino } from "pino";
 import { type Caller, unauthorised } from "../auth.ts";
+import { answeredBy } from "../calls.ts";
 import { compose } from "../compose.ts";
 import { readConfig } from "../config.ts";
 import { cronRoute, pendingRun } from "../crons.ts";
@@ -105,8 +106,7 @@ export async function testService<S>(definition: Service<S>, options: TestOption
       const answered = await options.others?.(request);
       const other = /^\/v1\.0\/invoke\/([^/]+)/.exec(pathname)?.[1];
       // As a service answers: with its name.
-      if (answered && other && !answered.headers.has("x-answered-by"))
-        answered.headers.set("x-answered-by", other);
+      if (answered && other && !answered.headers.has(answeredBy)) answered.headers.set(answeredBy, other);
       if (answered) return answered;
       if (pathname.startsWith("/v1.0/state/")) return kept.ask(request);
       return Response.json({ errorCode: "ERR_DIRECT_INVOKE", message: "nobody there" }, { status: 500 });
