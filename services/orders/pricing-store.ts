@@ -150,7 +150,7 @@ export function pricingStore(db: Db, t: PricingTables) {
     const held = promotions.map(({ promotion }) => promotion);
     return {
       automatic: held.filter(({ code }) => code === undefined),
-      byCode: new Map(held.map((one) => [folded(one.code ?? ""), one])),
+      byCode: new Map(held.flatMap((one) => (one.code === undefined ? [] : [[folded(one.code), one]]))),
       taxes,
       shippingRates: shippingRates.flatMap(({ rate }) => (rate === null ? [] : [rate])),
     };

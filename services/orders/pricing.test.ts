@@ -145,6 +145,15 @@ describe("an order", () => {
     expect(await used(id)).toBe(1);
   });
 
+  test("that is given away costs nothing, and needs no money to be confirmed", async () => {
+    await begin({ code: "FREE", basisPoints: 10_000 });
+    const { body } = await place({ codes: ["FREE"] });
+    expect(body).toMatchObject({ subtotal: gbp(2_000), discount: gbp(2_000), total: gbp(0) });
+    await shop.deliver(StockReserved, { orderId: body.id });
+    const read = await call("GET", `/orders/${body.id}`, { scopes: ["orders:manage"] });
+    expect(read.body).toMatchObject({ status: "confirmed" });
+  });
+
   test("goes to a country with taxes of its own", async () => {
     await tax("FR/reduced", { basisPoints: 550, included: false });
     expect((await place()).body.total).toEqual(gbp(2_000));
