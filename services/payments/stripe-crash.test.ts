@@ -8,7 +8,7 @@ import type { CloudEvent, EventType } from "hono-dapr";
 import type { Call } from "../../tests/stripe/fake.ts";
 import { serveStripe } from "../../tests/stripe/serve.ts";
 import { signed } from "../../tests/stripe/signed.ts";
-import { OrderAborting, OrderReserved } from "./contracts.ts";
+import { OrderAborting, OrderReserved, OrderShipmentAccepted } from "./contracts.ts";
 import { balances, type Posting } from "./ledger.ts";
 import type { Payment } from "./payment.ts";
 
@@ -24,6 +24,11 @@ const points = [
   ["confirm", /confirm$/],
   ["capture", /capture$/],
   ["refund", /^POST .*refunds$/],
+  ["look", /^GET .*payment_intents\/pi_\w+$/],
+] as const;
+/** Of an order that is only authorised, then shipped in part. */
+const parts = [
+  ["capture", /capture$/],
   ["look", /^GET .*payment_intents\/pi_\w+$/],
 ] as const;
 
@@ -98,24 +103,28 @@ test("whatever it is killed in, each order is charged once, given back once, and
     eventually(`${orderId} hears ${type}`, () => said(orderId).includes(type));
 
   let killed = 0;
+  /** Kills the service at a call of its to Stripe. @returns when another is there */
+  const killAt = (when: "before" | "after", path: RegExp): Promise<void> => {
+    const dead = Promise.withResolvers<void>();
+    fake.interfere = async (now: string, { method, path: asked }: Call) => {
+      if (now !== when || !path.test(`${method} ${asked}`)) return undefined;
+      fake.interfere = undefined;
+      victim = service;
+      service.process.kill("SIGKILL");
+      await service.process.exited;
+      killed++;
+      dead.resolve();
+      return undefined;
+    };
+    return dead.promise.then(async () => {
+      service = await start();
+    });
+  };
   try {
     for (const when of ["before", "after"] as const) {
       for (const [what, path] of points) {
         const orderId = `o-${what}-${when}`;
-        const dead = Promise.withResolvers<void>();
-        fake.interfere = async (now: string, { method, path: asked }: Call) => {
-          if (now !== when || !path.test(`${method} ${asked}`)) return undefined;
-          fake.interfere = undefined;
-          victim = service;
-          service.process.kill("SIGKILL");
-          await service.process.exited;
-          killed++;
-          dead.resolve();
-          return undefined;
-        };
-        const restarted = dead.promise.then(async () => {
-          service = await start();
-        });
+        const restarted = killAt(when, path);
         await deliver(OrderReserved, {
           orderId,
           total,
@@ -129,24 +138,48 @@ test("whatever it is killed in, each order is charged once, given back once, and
         await hears(orderId, "payment.refunded");
         await restarted;
       }
+      for (const [what, path] of parts) {
+        const orderId = `s-${what}-${when}`;
+        await deliver(OrderReserved, {
+          orderId,
+          total,
+          captureNow: { ...total, amount: 0 },
+          payment: { method: "stripe", token: "pm_card_visa" },
+        });
+        await hears(orderId, "payment.authorised");
+        // Once for the shipment, and once for what lets go of the rest.
+        for (const step of ["shipment", "end"]) {
+          const restarted = killAt(when, path);
+          if (step === "end") await deliver(OrderAborting, { orderId });
+          else {
+            const shipment = { shipmentId: `${orderId}-1`, amount: { ...total, amount: 500 }, final: false };
+            await deliver(OrderShipmentAccepted, { orderId, ...shipment });
+          }
+          await hears(orderId, step === "end" ? "payment.refunded" : "payment.captured");
+          await restarted;
+        }
+      }
     }
-    expect(killed).toBe(2 * points.length);
+    expect(killed).toBe(2 * (points.length + 2 * parts.length));
     await eventually("nothing is left to do", () => rows(data, "select 1 from outbox_jobs").length === 0);
 
     const payments = rows<{ state: string }>(data, "select state from payments").map(
       ({ state }) => JSON.parse(state) as Payment,
     );
-    expect(payments).toHaveLength(2 * points.length);
+    expect(payments).toHaveLength(2 * (points.length + parts.length));
     for (const { orderId, status, captured, refunded } of payments) {
+      const divided = orderId.startsWith("s-");
+      const taken = divided ? 500 : 1_530;
       expect({ orderId, status, captured, refunded }).toEqual({
-        orderId,
-        status: "refunded",
-        captured: 1_530,
-        refunded: 1_530,
+        ...{ orderId, status: "refunded", captured: taken, refunded: taken },
       });
       const charged = fake.intents(orderId).filter(({ status: now }) => now !== "requires_payment_method");
-      expect(charged).toMatchObject([{ status: "succeeded", amount_received: 1_530, refunded: 1_530 }]);
-      expect(said(orderId)).toEqual(["payment.captured", "payment.refunded"]);
+      expect(charged).toMatchObject([{ status: "succeeded", amount_received: taken, refunded: taken }]);
+      expect(said(orderId)).toEqual(
+        divided
+          ? ["payment.authorised", "payment.captured", "payment.voided", "payment.refunded"]
+          : ["payment.captured", "payment.refunded"],
+      );
     }
     const ledger = rows<Posting>(data, "select account, currency, debit, credit from ledger_postings");
     expect(balances(ledger)).toBe(true);

@@ -10,7 +10,7 @@ import * as v from "valibot";
 import type { Event, FakeStripe } from "../../tests/stripe/fake.ts";
 import { serveStripe } from "../../tests/stripe/serve.ts";
 import { signed } from "../../tests/stripe/signed.ts";
-import { LedgerView, OrderAborting, OrderReserved, PaymentView } from "./contracts.ts";
+import { LedgerView, OrderAborting, OrderReserved, OrderShipmentAccepted, PaymentView } from "./contracts.ts";
 import payments from "./service.ts";
 import type { Store } from "./store.ts";
 
@@ -190,6 +190,90 @@ describe("an order", () => {
     await app.deliver(OrderAborting, { orderId: "o-1" });
     await until("o-1", { status: "refunded", refunded: total });
     expect(fake.intents()).toMatchObject([{ refunded: 1_530 }]);
+  });
+});
+
+describe("an order that is shipped in parts", () => {
+  const hold = (orderId: string, token = "pm_card_visa", captureNow = gbp(0)) =>
+    app.deliver(OrderReserved, { orderId, total, captureNow, payment: { method: "stripe", token } });
+  const ship = (orderId: string, shipmentId: string, amount: number, final = false) =>
+    app.deliver(OrderShipmentAccepted, { orderId, shipmentId, amount: gbp(amount), final });
+  const onlyOnce = "pm_card_credit_disableEnterpriseCardFeatures";
+
+  test("is captured by shipment, and the rest is let go of", async () => {
+    await hold("o-1");
+    const payment = await until("o-1", { status: "authorised", captured: gbp(0) });
+    expect(Date.parse(payment.authorisedUntil ?? "")).toBeGreaterThan(Date.now() + 6 * 24 * 60 * 60_000);
+    await ship("o-1", "o-1-1", 500);
+    await until("o-1", { status: "authorised", captured: gbp(500) });
+    await ship("o-1", "o-1-2", 400, true);
+    await until("o-1", { status: "captured", authorised: gbp(900), captured: gbp(900) });
+    expect(fake.intents()).toMatchObject([
+      {
+        status: "succeeded",
+        amount_received: 900,
+        metadata: { "capture:o-1-1": "500", "capture:o-1-2": "400" },
+      },
+    ]);
+    expect(await ledger()).toMatchObject({ balanced: true, accounts: [{ debit: 900 }, { credit: 900 }] });
+  });
+
+  test("is given back what was captured, and let go of, when it is given up", async () => {
+    await hold("o-1");
+    await until("o-1", { status: "authorised" });
+    await ship("o-1", "o-1-1", 500);
+    await until("o-1", { captured: gbp(500), status: "authorised" });
+    await app.deliver(OrderAborting, { orderId: "o-1" });
+    await until("o-1", { status: "refunded" });
+    expect(fake.intents()).toMatchObject([{ status: "succeeded", amount_received: 500, refunded: 500 }]);
+  });
+
+  test("with a card that can be captured only once goes as a whole", async () => {
+    await hold("o-1", onlyOnce);
+    await until("o-1", { status: "authorised" });
+    await ship("o-1", "o-1-1", 500);
+    expect((await said("o-1")).at(-1)).toEqual({
+      type: "payment.capture-failed",
+      data: { orderId: "o-1", key: "o-1-1", reason: "partial-capture-unavailable" },
+    });
+    expect(await read("o-1")).toMatchObject({ status: "authorised", authorised: total });
+    await ship("o-1", "o-1-1", 1_530);
+    await until("o-1", { status: "captured", captured: total });
+  });
+
+  test("of which a part was to be captured at once is captured whole with such a card", async () => {
+    await hold("o-1", onlyOnce, gbp(300));
+    await until("o-1", { status: "captured", captured: total });
+    expect((await said("o-1")).map(({ type }) => type)).toEqual(["payment.captured"]);
+  });
+
+  test("runs out when Stripe lets go of it, and who waits for it hears so", async () => {
+    await hold("o-1");
+    await until("o-1", { status: "authorised" });
+    await quiet();
+    fake.expire("o-1");
+    expect((await hook(last("payment_intent.canceled"))).status).toBe(200);
+    await until("o-1", { status: "expired", authorised: gbp(0) });
+    expect((await said("o-1")).at(-1)).toEqual({
+      type: "payment.expired",
+      data: { orderId: "o-1", amount: total, held: gbp(0) },
+    });
+    await ship("o-1", "o-1-1", 500);
+    expect((await said("o-1")).at(-1)).toMatchObject({ data: { reason: "authorisation-expired" } });
+  });
+
+  test("that ran out unheard is found at the next shipment", async () => {
+    await hold("o-1");
+    await until("o-1", { status: "authorised" });
+    await ship("o-1", "o-1-1", 500);
+    await until("o-1", { captured: gbp(500), status: "authorised" });
+    fake.expire("o-1");
+    await ship("o-1", "o-1-2", 500);
+    await until("o-1", { status: "captured", authorised: gbp(500), captured: gbp(500) });
+    expect((await said("o-1")).slice(-2)).toMatchObject([
+      { type: "payment.capture-failed", data: { key: "o-1-2", reason: "authorisation-expired" } },
+      { type: "payment.expired", data: { amount: gbp(1_030), held: gbp(500) } },
+    ]);
   });
 });
 
