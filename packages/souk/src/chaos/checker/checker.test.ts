@@ -324,6 +324,25 @@ const damages: [rule: RuleName, what: string, service: string, sql: string][] = 
   ["units-add-up", "a shipment is still to be sent", "shipping", "update shipments set status = 'pending'"],
   ["price-adds-up", "a total is not the sum of its parts", "orders", state("'$.shipping.amount', 99", "o-4")],
   ["price-adds-up", "a line is worth more than its price", "orders", state("'$.lines[0].total', 752", "o-4")],
+  [
+    "promotion-counts",
+    "an order that came to nothing is counted still",
+    "orders",
+    "update promotion_uses set used = 1 where customer = 'bob'",
+  ],
+  [
+    "promotion-counts",
+    "an order was not counted",
+    "orders",
+    "delete from promotion_uses where customer = ''",
+  ],
+  ["promotion-counts", "it is used more often than it may be", "orders", "update promotions set most = 0"],
+  [
+    "promotion-counts",
+    "a customer uses it more often than they may",
+    "orders",
+    "update promotions set most_each = 0",
+  ],
   ["stock-adds-up", "more is promised than is there", "inventory", "update stock set on_hand = 1"],
   [
     "stock-adds-up",

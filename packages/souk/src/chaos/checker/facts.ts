@@ -63,10 +63,23 @@ export interface Order {
     total: Money;
     /** What shipping is charged with; it is in the total. */
     shipping?: Money;
+    /** What promotions have given, and what their uses are counted under. */
+    price?: { promotions: { id: string }[]; customer?: string };
     shipments?: Shipment[];
     returns?: Return[];
     history: { at: number; status: string; reason?: string }[];
   };
+}
+
+export interface Promotion {
+  id: string;
+  /** 1: it has never been changed. */
+  version: number;
+  /** Orders that may use it, of all customers and of each; null: any number. */
+  limit: number | null;
+  limitPerCustomer: number | null;
+  /** Those that it counts, by customer; under "" all of them. */
+  uses: Map<string, number>;
 }
 
 export interface Payment {
@@ -185,6 +198,7 @@ export interface Facts {
   contracts: Contracts;
   services: Map<string, Machinery>;
   orders: Map<string, Order>;
+  promotions: Promotion[];
   /** Orders' copy of the catalog. */
   copies: Map<string, Product>;
   catalog: Map<string, Product>;
@@ -220,6 +234,10 @@ export async function readFacts(options: CheckOptions): Promise<Facts> {
     orders: (await all("select * from orders")).map(order),
     copies: (await all("select * from products")).map((row) =>
       product(row, { amount: number(row.amount), currency: row.currency as string }),
+    ),
+    promotions: promotionsOf(
+      await all("select id, version, most, most_each from promotions"),
+      await all("select * from promotion_uses"),
     ),
   }));
   const catalog = await read("catalog", async (all) =>
@@ -278,6 +296,7 @@ export async function readFacts(options: CheckOptions): Promise<Facts> {
     contracts,
     services,
     orders: by(orders.orders, ({ id }) => id),
+    promotions: orders.promotions,
     copies: by(orders.copies, ({ sku }) => sku),
     catalog: by(catalog, ({ sku }) => sku),
     stock: by(inventory.stock, ({ sku }) => sku),
@@ -361,6 +380,21 @@ const order = (row: Row): Order => ({
   placedAt: number(row.placed_at),
   state: json(row.state),
 });
+
+function promotionsOf(promotions: Row[], uses: Row[]): Promotion[] {
+  const most = (value: Row[string]) => (value === null ? null : number(value));
+  return promotions.map((row) => ({
+    id: row.id as string,
+    version: number(row.version),
+    limit: most(row.most),
+    limitPerCustomer: most(row.most_each),
+    uses: new Map(
+      uses
+        .filter(({ promotion }) => promotion === row.id)
+        .map(({ customer, used }) => [customer as string, number(used)]),
+    ),
+  }));
+}
 
 const product = (row: Row, price: Money): Product => ({
   sku: row.sku as string,

@@ -16,6 +16,7 @@ import { ledger } from "./rules/ledger.ts";
 import { heldOf, money, sold } from "./rules/money.ts";
 import { price } from "./rules/price.ts";
 import { progress } from "./rules/progress.ts";
+import { promotions } from "./rules/promotions.ts";
 import { deadLetters, leftToDo, lettersOf } from "./rules/rest.ts";
 import { physical, stock } from "./rules/stock.ts";
 import { units } from "./rules/units.ts";
@@ -35,6 +36,7 @@ const all = [
   stock,
   units,
   price,
+  promotions,
   ledger,
   ended,
   copies,

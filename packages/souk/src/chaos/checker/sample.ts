@@ -115,6 +115,13 @@ const inParts = {
     { ...line, quantity: 3, discount: 125, tax: 126, total: 751, shipped: 2, cancelled: 1, returned: 1 },
   ],
   shipping: { amount: 100, currency: "GBP" },
+  price: {
+    subtotal: 750,
+    discount: 125,
+    tax: 126,
+    promotions: [{ id: "p-1", amount: 125 }],
+    customer: "ada",
+  },
   total: { amount: 851, currency: "GBP" },
   shipments: [
     { id: "o-4-1", status: "delivered", units: [{ line: 0, quantity: 1 }], amount: 350 },
@@ -336,6 +343,14 @@ export function sql(): [service: string, statement: string][] {
     ...events,
     ...orders,
     ...to("orders", [
+      // Another customer has given back what they used.
+      ...[
+        ["", 1],
+        ["ada", 1],
+        ["bob", 0],
+      ].map(([customer = "", used = 0]) => insert("promotion_uses", { promotion: "p-1", customer, used })),
+      `insert into promotions (id, version, created_at, active, most, most_each, promotion)
+        values ('p-1', 1, ${began}, true, 1, 1, '{}')`,
       `${insert("products", copied).replace(") values (", ", deleted) values (").slice(0, -1)}, false)`,
     ]),
     ...to("catalog", [

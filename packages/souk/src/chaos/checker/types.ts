@@ -18,6 +18,7 @@ export const rules = {
   "units-add-up":
     "what of an order left, was cancelled and came back is what everybody was told, and no more than there was",
   "price-adds-up": "the parts of an order sum to its total, and its tax is that of its country",
+  "promotion-counts": "a promotion counts the orders that use it, and they are no more than it may have",
   "ledger-balances": "debits equal credits in every currency, and the totals are those of the postings",
   "ended-order-holds-nothing":
     "an order that is over or has all left holds no stock, and no money that is not due",
