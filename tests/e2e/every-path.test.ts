@@ -1,38 +1,28 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import { seed } from "../../packages/souk/src/seed.ts";
 import { edge } from "../../services/gateway/edge.ts";
 import { covers } from "../../services/gateway/openapi-merge.ts";
 import { ways } from "../../services/gateway/ways.ts";
 import { misfit } from "../fuzz/validate.ts";
 import { type Called, Caller, inOrder, type Operation, operationsOf } from "./examples.ts";
+import { foreignProvider } from "./foreign-provider.ts";
 import { served } from "./served.ts";
 import { type TestShop, testShop } from "./shop.ts";
 
 // The document is held against the gateway, and every operation of it against a real shop: by its own example, as it
 // stands there, or by the end-to-end test that says (and is held to it, in `served.ts`) that it does it.
 
-// Somebody else's provider, which the shop trusts, signs in a person.
-const keys = await generateKeyPair("ES256");
-const jwk = { ...(await exportJWK(keys.publicKey)), kid: "test", alg: "ES256", use: "sig" };
-const provider = Bun.serve({
-  port: 0,
-  hostname: "127.0.0.1",
-  fetch: () => Response.json({ keys: [jwk] }),
-});
-const issuer = `http://127.0.0.1:${provider.port}`;
+// It signs in a person.
+const provider = await foreignProvider();
 
 let it: TestShop;
 let operations: Operation[];
 let caller: Caller;
 
 beforeAll(async () => {
-  it = await testShop({
-    RATE_LIMITS: "on",
-    TRUSTED_ISSUERS: JSON.stringify([{ issuer, algorithm: "ES256", jwksUri: `${issuer}/jwks` }]),
-  });
+  it = await testShop({ RATE_LIMITS: "on", ...provider.env });
   // Examples name what a first start brings.
   await seed(it.shop.url, it.shop.home);
   const token = await it.token();
@@ -54,7 +44,7 @@ beforeAll(async () => {
 }, 600_000);
 afterAll(async () => {
   await it?.stop();
-  await provider.stop(true);
+  await provider.stop();
 }, 60_000);
 
 const name = ({ method, path }: Pick<Operation, "method" | "path">): string => `${method} ${path}`;
@@ -117,14 +107,7 @@ test("every answer that is shown is one that the document allows", () => {
 });
 
 test("a person's own cart takes over the one that was begun before signing in", async () => {
-  const token = await new SignJWT({ client_id: "test", scope: "orders:read orders:write" })
-    .setProtectedHeader({ alg: "ES256", typ: "at+jwt", kid: "test" })
-    .setIssuer(issuer)
-    .setAudience("souk")
-    .setSubject("u_ada")
-    .setIssuedAt()
-    .setExpirationTime("5m")
-    .sign(keys.privateKey);
+  const token = await provider.tokenOf("u_ada", "orders:read orders:write");
   const headers = { authorization: `Bearer ${token}` };
   const lines = [{ sku: "TEA-MINT", quantity: 3 }];
   const guest = { method: "POST", body: { lines }, guest: true };

@@ -3,34 +3,23 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { createHmac } from "node:crypto";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { compactDecrypt, exportJWK, generateKeyPair, SignJWT } from "jose";
+import { compactDecrypt } from "jose";
 import type { Answer, CallOptions } from "../../packages/souk/src/api-client.ts";
+import { foreignProvider } from "./foreign-provider.ts";
 import { eventually, type TestShop, testShop } from "./shop.ts";
 
 setDefaultTimeout(120_000);
 
-// Somebody else's provider, which the shop trusts, signs in whom this test wants: what is tested is what users may do.
-const keys = await generateKeyPair("ES256");
-const jwk = { ...(await exportJWK(keys.publicKey)), kid: "test", alg: "ES256", use: "sig" };
-const provider = Bun.serve({
-  port: 0,
-  hostname: "127.0.0.1",
-  fetch: () => Response.json({ keys: [jwk] }),
-});
-const issuer = `http://127.0.0.1:${provider.port}`;
+// What is tested is what users may do, not how they sign in.
+const provider = await foreignProvider();
 
 let it: TestShop;
 beforeAll(async () => {
-  const trusted = [{ issuer, algorithm: "ES256", jwksUri: `${issuer}/jwks` }];
-  it = await testShop({
-    TRUSTED_ISSUERS: JSON.stringify(trusted),
-    ARGON2_MEMORY_KIB: "8",
-    ARGON2_TIME: "1",
-  });
+  it = await testShop({ ...provider.env, ARGON2_MEMORY_KIB: "8", ARGON2_TIME: "1" });
 }, 600_000);
 afterAll(async () => {
   await it?.stop();
-  await provider.stop(true);
+  await provider.stop();
 }, 60_000);
 
 interface User {
@@ -41,15 +30,7 @@ interface User {
   role: string;
 }
 
-const tokenFor = (id: string): Promise<string> =>
-  new SignJWT({ client_id: "test", scope: "openid" })
-    .setProtectedHeader({ alg: "ES256", typ: "at+jwt", kid: "test" })
-    .setIssuer(issuer)
-    .setAudience("souk")
-    .setSubject(id)
-    .setIssuedAt()
-    .setExpirationTime("5m")
-    .sign(keys.privateKey);
+const tokenFor = (id: string): Promise<string> => provider.tokenOf(id, "openid");
 
 const as = async <T = User>(id: string, path: string, options: CallOptions = {}): Promise<Answer<T>> =>
   it.api.call<T>(path, {

@@ -1,39 +1,21 @@
 import { Database } from "bun:sqlite";
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { join } from "node:path";
-import { exportJWK, generateKeyPair, SignJWT } from "jose";
+import { foreignProvider } from "../e2e/foreign-provider.ts";
 import { customer, eventually, type TestShop, testShop } from "../e2e/shop.ts";
 
-// Somebody else's provider, which the shop trusts, signs in whom this test wants.
-const keys = await generateKeyPair("ES256");
-const jwk = { ...(await exportJWK(keys.publicKey)), kid: "test", alg: "ES256", use: "sig" };
-const provider = Bun.serve({
-  port: 0,
-  hostname: "127.0.0.1",
-  fetch: () => Response.json({ keys: [jwk] }),
-});
-const issuer = `http://127.0.0.1:${provider.port}`;
-const tokenOf = (id: string): Promise<string> =>
-  new SignJWT({ client_id: "test", scope: "openid orders:read orders:write" })
-    .setProtectedHeader({ alg: "ES256", typ: "at+jwt", kid: "test" })
-    .setIssuer(issuer)
-    .setAudience("souk")
-    .setSubject(id)
-    .setIssuedAt()
-    .setExpirationTime("5m")
-    .sign(keys.privateKey);
+const provider = await foreignProvider();
+const tokenOf = (id: string): Promise<string> => provider.tokenOf(id, "openid orders:read orders:write");
 
 let shop: TestShop;
 let sku: string;
 beforeAll(async () => {
-  const trusted = [{ issuer, algorithm: "ES256", jwksUri: `${issuer}/jwks` }];
-  const quick = { ARGON2_MEMORY_KIB: "8", ARGON2_TIME: "1" };
-  shop = await testShop({ TRUSTED_ISSUERS: JSON.stringify(trusted), ...quick });
+  shop = await testShop({ ...provider.env, ARGON2_MEMORY_KIB: "8", ARGON2_TIME: "1" });
   sku = await shop.product({ onHand: 100 });
 }, 120_000);
 afterAll(async () => {
   await shop?.stop();
-  await provider.stop(true);
+  await provider.stop();
 }, 60_000);
 
 interface Seen {

@@ -1,10 +1,10 @@
 import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { CloudEvent } from "hono-dapr";
+import { freePort } from "../../packages/drizzle-outbox/test/postgres.ts";
 import { eventually } from "../e2e/shop.ts";
 
 // Orders as processes of two versions, and a world around them: the test is their sidecar, inventory and payments.
@@ -218,15 +218,4 @@ export async function statusAt(replica: Replica, { id, orderKey }: Placed): Prom
   const headers = { "order-key": orderKey, "dapr-api-token": token };
   const response = await fetch(`${replica.url}/orders/${id}`, { headers });
   return response.ok ? ((await response.json()) as Placed).status : String(response.status);
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once("error", reject);
-    probe.listen(0, "127.0.0.1", () => {
-      const address = probe.address();
-      probe.close(() => resolve(typeof address === "object" && address ? address.port : 0));
-    });
-  });
 }

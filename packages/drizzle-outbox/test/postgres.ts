@@ -93,7 +93,8 @@ function embedded(): string {
   return join(dirname(entry), "..", "native", "bin");
 }
 
-function freePort(): Promise<number> {
+/** A port that nobody listens on right now. */
+export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const probe = createServer();
     probe.once("error", reject);
