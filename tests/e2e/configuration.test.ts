@@ -134,9 +134,9 @@ test("the command says what there is, who heeds it, and takes nothing that does 
     ["rate-limits.checkout", "address=many"],
     ["checkout.pausd", "why"],
   ] as const) {
-    const { code, said } = await souk("config", "set", key, value);
+    const { code, err } = await souk("config", "set", key, value);
     expect([key, value, code]).toEqual([key, value, 1]);
-    expect(said).toContain(key);
+    expect(err).toContain(key);
   }
   expect((await souk("config", "get", "payments.off")).out).toBe("stripe\n");
 }, 60_000);

@@ -7,8 +7,7 @@ const cli = join(import.meta.dir, "../../packages/souk/src/cli.ts");
 export interface Said {
   code: number;
   out: string;
-  /** On its standard error. */
-  said: string;
+  err: string;
 }
 
 /** Runs `npx souk` for the shop in a folder. */
@@ -20,10 +19,10 @@ export const soukOf =
       stdout: "pipe",
       stderr: "pipe",
     });
-    const [out, said, code] = await Promise.all([
+    const [out, err, code] = await Promise.all([
       new Response(child.stdout).text(),
       new Response(child.stderr).text(),
       child.exited,
     ]);
-    return { code, out, said };
+    return { code, out, err };
   };

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { join } from "node:path";
 import { decodeProtectedHeader } from "jose";
 import { eventually, type TestShop, testShop } from "../e2e/shop.ts";
+import { soukOf } from "../e2e/souk.ts";
 
 /** Signing keys rotate while everybody works: nobody notices. */
 
@@ -20,14 +20,9 @@ interface Key {
 
 /** `npx souk keys …` for this shop. */
 async function keys(...args: string[]): Promise<{ items: Key[] }> {
-  const cli = join(import.meta.dir, "../../packages/souk/src/cli.ts");
-  const command = Bun.spawn(
-    [process.execPath, cli, "keys", ...args, "--json", "--home", it.shop.home.dir, "--url", it.shop.url],
-    { stdout: "pipe", stderr: "inherit" },
-  );
-  const said = await new Response(command.stdout).text();
-  expect(await command.exited).toBe(0);
-  return JSON.parse(said);
+  const { code, out, err } = await soukOf(it.shop.home)("keys", ...args, "--json", "--url", it.shop.url);
+  expect([code, err]).toEqual([0, ""]);
+  return JSON.parse(out);
 }
 
 test("0 requests fail while keys rotate, twice, under load", async () => {
