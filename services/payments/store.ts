@@ -13,7 +13,7 @@ import {
   type Reconciling,
 } from "./contracts.ts";
 import { evolve } from "./evolve.ts";
-import { mayBeHeld, open } from "./holding.ts";
+import { mayBeHeld } from "./holding.ts";
 import { today } from "./kept.ts";
 import { type Account, type Movement, type Posting, postings } from "./ledger.ts";
 import type { Money, Payment, PaymentEvent } from "./payment.ts";
@@ -62,7 +62,7 @@ export const store = defineStore(
         state: t.json<Payment>("state").notNull(),
         /** Who placed the order: nobody, where a guest did. */
         customerId: t.text("customer_id"),
-        /** When what is held and not captured runs out; nothing, where nothing is. */
+        /** When what is held and waits to be captured runs out; nothing, where nothing does. */
         expiresAt: t.integer("expires_at"),
         /** The hour of the last change, in ms. */
         touchedAt: t.integer("touched_at"),
@@ -180,7 +180,8 @@ export const store = defineStore(
         const now = {
           version,
           state: payment,
-          expiresAt: open(payment) > 0 ? (payment.until ?? null) : null,
+          // While something is under way its answer says what has run out.
+          expiresAt: payment.status === "authorised" ? (payment.until ?? null) : null,
           touchedAt: at - (at % hour),
         };
         const row = before
