@@ -161,6 +161,8 @@ describe.each(services)("the sidecar of %s", (service) => {
       ["GET", "/dapr/subscribe"],
       ["GET", "/metrics"],
       ["POST", "/_events/orders"],
+      ["POST", "/_crons/renew"],
+      ["POST", "/configuration/configuration/checkout.paused"],
       ["PUT", "/"],
     ];
     const denied = policies
