@@ -27,12 +27,12 @@ const accepted = {
     {
       sku: "GIFT-WRAP",
       name: "Gift wrapping",
-      quantity: 1,
+      quantity: 2,
       unitPrice: { amount: 350, currency: "GBP" },
-      total: { amount: 350, currency: "GBP" },
+      total: { amount: 700, currency: "GBP" },
     },
   ],
-  total: { amount: 2130, currency: "GBP" },
+  total: { amount: 2480, currency: "GBP" },
   history: [{ at: "2026-01-05T09:30:00.000Z", status: "placed" }],
 };
 const [tea, wrapping] = accepted.lines;
@@ -41,7 +41,7 @@ const confirmed = {
   status: "confirmed",
   lines: [
     { ...tea, shipped: 0, cancelled: 0, returned: 0 },
-    { ...wrapping, shipped: 1, cancelled: 0, returned: 0 },
+    { ...wrapping, shipped: 2, cancelled: 0, returned: 0 },
   ],
   shipments: [
     {
@@ -65,7 +65,7 @@ export const examples: Examples = {
     body: {
       lines: [
         { sku: "TEA-ASSAM", quantity: 2 },
-        { sku: "GIFT-WRAP", quantity: 1 },
+        { sku: "GIFT-WRAP", quantity: 2 },
       ],
       customer,
       shippingAddress,

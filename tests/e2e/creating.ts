@@ -207,7 +207,7 @@ export function creating(
       };
     },
     async "/payments/{orderId}/refunds"() {
-      const sku = await shop().product({ price: gbp(1000) });
+      const sku = await shop().product({ kind: "service", price: gbp(1000) });
       const { id } = await shop().settled(await shop().place([{ sku, quantity: 100 }]));
       return {
         service: "payments",

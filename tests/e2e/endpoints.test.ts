@@ -184,7 +184,7 @@ describe("stock", () => {
 
 describe("payments", () => {
   test("are read and refunded by staff, never beyond what was captured", async () => {
-    const sku = await it.product({ price: gbp(1000) });
+    const sku = await it.product({ kind: "service", price: gbp(1000) });
     const order = await it.settled(await it.place([{ sku, quantity: 2 }]));
     const path = `/api/payments/${order.id}/refunds`;
     const refund = (amount: number) => ({

@@ -80,7 +80,8 @@ test("in the reader's language", async () => {
 test("orders are confirmed by mail, cancelled, and refunded; one may unsubscribe from what one can do without", async () => {
   const email = "caroline.herschel@example.com";
   const customer = { email, name: "Caroline" };
-  const sku = await on.product({ price: { amount: 255, currency: "GBP" } });
+  // A service: it is captured at once, so there is something to refund.
+  const sku = await on.product({ kind: "service", price: { amount: 255, currency: "GBP" } });
   const order = await on.settled(await on.place([{ sku, quantity: 6 }], { customer, reference: "536365" }));
   const [confirmed] = await mailsTo(email);
   expect(confirmed?.subject).toBe("Your order 536365 is confirmed");

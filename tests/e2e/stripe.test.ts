@@ -33,8 +33,9 @@ afterAll(async () => {
 }, 60_000);
 
 const paidBy = (token: string) => ({ payment: { method: "stripe", token } });
+/** Services, which are captured at once. */
 const buy = async (token = "pm_card_visa") => {
-  const sku = await it.product({ price: gbp(1_000) });
+  const sku = await it.product({ kind: "service", price: gbp(1_000) });
   return it.settled(await it.place([{ sku, quantity: 2 }], paidBy(token)));
 };
 const hook = (event: unknown, over: Record<string, string> = {}, by = webhookSecret) => {

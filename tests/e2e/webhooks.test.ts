@@ -75,7 +75,7 @@ const verify = (secret: string, { body, headers }: Received): unknown =>
 
 test("an order's events come signed, as its story goes", async () => {
   const { id, secret } = await register("/story", ["order.confirmed", "payment.captured"]);
-  const sku = await on.product();
+  const sku = await on.product({ kind: "service" });
   const order = await on.settled(await on.place([{ sku, quantity: 2 }]));
   expect(order.status).toBe("confirmed");
   const told = await received("/story", 2);
