@@ -46,8 +46,8 @@ test("a shop in which everything is right", async () => {
     returned: 0,
     rejected: 1,
     cancelled: 1,
-    captured: { GBP: 1_601 },
-    refunded: { GBP: 750 },
+    captured: { GBP: 1_604 },
+    refunded: { GBP: 752 },
     shipments: 2,
     returns: 1,
     soldUnits: 3,
@@ -248,7 +248,7 @@ const damages: [rule: RuleName, what: string, service: string, sql: string][] = 
     "captured-once",
     "more is captured and let go than was authorised",
     "test-provider",
-    "update operations set amount = 251 where key = 'o-4:capture:o-4-2:rest'",
+    "update operations set amount = 253 where key = 'o-4:capture:o-4-2:rest'",
   ],
   [
     "confirmed-is-paid",
@@ -275,7 +275,7 @@ const damages: [rule: RuleName, what: string, service: string, sql: string][] = 
     "kept-is-paid",
     "a shipment is captured for a penny too much",
     "test-provider",
-    "update operations set amount = 252 where key = 'o-4:capture:o-4-2'",
+    "update operations set amount = 253 where key = 'o-4:capture:o-4-2'",
   ],
   [
     "kept-is-paid",
@@ -323,7 +323,25 @@ const damages: [rule: RuleName, what: string, service: string, sql: string][] = 
   ],
   ["units-add-up", "a shipment is still to be sent", "shipping", "update shipments set status = 'pending'"],
   ["price-adds-up", "a total is not the sum of its parts", "orders", state("'$.shipping.amount', 99", "o-4")],
-  ["price-adds-up", "a line is worth more than its price", "orders", state("'$.lines[0].total', 752", "o-4")],
+  ["price-adds-up", "a line is worth more than its price", "orders", state("'$.lines[0].total', 757", "o-4")],
+  [
+    "price-adds-up",
+    "what promotions gave is not what was taken off",
+    "orders",
+    state("'$.price.promotions[0].amount', 119", "o-4"),
+  ],
+  [
+    "price-adds-up",
+    "the tax is another than that of the country",
+    "orders",
+    state("'$.lines[0].tax', 125, '$.lines[0].total', 755, '$.total.amount', 855", "o-4"),
+  ],
+  [
+    "price-adds-up",
+    "a tax is taken that nobody has set",
+    "orders",
+    state("'$.lines[0].tax', 20, '$.lines[0].total', 520, '$.total.amount', 520"),
+  ],
   [
     "promotion-counts",
     "an order that came to nothing is counted still",
@@ -425,6 +443,12 @@ const damages: [rule: RuleName, what: string, service: string, sql: string][] = 
     `update reservations set lines = '[{"sku":"CUP","quantity":1}]' where order_id = 'o-4'`,
   ],
   ["copy-equals-source", "a price of the copy is old", "orders", "update products set amount = 199"],
+  [
+    "copy-equals-source",
+    "what sending costs is old",
+    "orders",
+    "update shipping_rates set rate = json_set(rate, '$.amount', 99)",
+  ],
   ["copy-equals-source", "a product has not reached inventory", "inventory", "delete from stock"],
   [
     "copy-equals-source",
@@ -564,7 +588,7 @@ describe("hears clients", () => {
     const files = shop();
     const text = await Bun.file(files.answers).text();
     await Bun.write(files.answers, text + text.slice(0, 40));
-    expect(readAnswers(files.answers)).toHaveLength(12);
+    expect(readAnswers(files.answers)).toHaveLength(13);
     await Bun.write(files.answers, `nonsense\n${text}`);
     expect(() => readAnswers(files.answers)).toThrow(":1 cannot be read");
   });

@@ -63,10 +63,19 @@ export interface Order {
     total: Money;
     /** What shipping is charged with; it is in the total. */
     shipping?: Money;
-    /** What promotions have given, and what their uses are counted under. */
-    price?: { promotions: { id: string }[]; customer?: string };
     shipments?: Shipment[];
     returns?: Return[];
+    /** Where it goes to. */
+    country?: string;
+    /** How its total came about, where that is more than quantities and unit prices. */
+    price?: {
+      subtotal: number;
+      discount: number;
+      tax: number;
+      promotions: { id: string; amount: number }[];
+      /** Whose uses of promotions these are. */
+      customer?: string;
+    };
     history: { at: number; status: string; reason?: string }[];
   };
 }
@@ -126,6 +135,10 @@ export interface Product {
   name: string;
   price: Money;
   kind: string;
+  /** `standard` where nothing is said. */
+  taxClass: string;
+  /** Grams; 0 where nothing is said. */
+  weight: number;
 }
 
 export interface Level {
@@ -198,10 +211,12 @@ export interface Facts {
   contracts: Contracts;
   services: Map<string, Machinery>;
   orders: Map<string, Order>;
-  promotions: Promotion[];
   /** Orders' copy of the catalog. */
   copies: Map<string, Product>;
   catalog: Map<string, Product>;
+  promotions: Promotion[];
+  /** What sending costs, by country, method, currency and weight, in minor units: orders' copy, and its source. */
+  rates: { copy: Map<string, number>; source: Map<string, number> };
   stock: Map<string, Level>;
   reservations: Map<string, Reservation>;
   /** Undefined in a shop without a shipping service. */
@@ -239,10 +254,14 @@ export async function readFacts(options: CheckOptions): Promise<Facts> {
       await all("select id, version, most, most_each from promotions"),
       await all("select * from promotion_uses"),
     ),
+    rates: (await all("select rate from shipping_rates where rate is not null")).map((row) => {
+      const { country, method, currency, upToGrams, amount } = json<Rate & { amount: number }>(row.rate);
+      return [keyOf({ country, method, currency, upToGrams }), amount] as const;
+    }),
   }));
   const catalog = await read("catalog", async (all) =>
-    (await all("select sku, version, deleted, name, price, kind from products")).map((row) =>
-      product(row, row.price == null ? nothing : json<Money>(row.price)),
+    (await all("select sku, version, deleted, name, price, kind, tax_class, weight from products")).map(
+      (row) => product(row, row.price == null ? nothing : json<Money>(row.price)),
     ),
   );
   const inventory = await read("inventory", async (all) => ({
@@ -273,9 +292,9 @@ export async function readFacts(options: CheckOptions): Promise<Facts> {
     ),
     totals: (await all("select * from ledger_totals")).map(sides),
   }));
-  const parcels = contracts.keepers.includes("shipping")
-    ? await read("shipping", async (all) =>
-        (await all("select id, order_id, status, state from shipments")).map(
+  const shipping = contracts.keepers.includes("shipping")
+    ? await read("shipping", async (all) => ({
+        parcels: (await all("select id, order_id, status, state from shipments")).map(
           (row): Parcel => ({
             id: row.id as string,
             orderId: row.order_id as string,
@@ -283,7 +302,14 @@ export async function readFacts(options: CheckOptions): Promise<Facts> {
             lines: json<Pick<Parcel, "lines">>(row.state).lines,
           }),
         ),
-      )
+        rates: (await all("select rate from rates where rate is not null")).flatMap((row) => {
+          const { country, method, prices } = json<SourceRate>(row.rate);
+          return prices.map(
+            ({ price: { amount, currency }, upToGrams }) =>
+              [keyOf({ country, method, currency, upToGrams }), amount] as const,
+          );
+        }),
+      }))
     : undefined;
   for (const service of contracts.keepers) if (!services.has(service)) await read(service, async () => {});
 
@@ -296,12 +322,13 @@ export async function readFacts(options: CheckOptions): Promise<Facts> {
     contracts,
     services,
     orders: by(orders.orders, ({ id }) => id),
-    promotions: orders.promotions,
     copies: by(orders.copies, ({ sku }) => sku),
     catalog: by(catalog, ({ sku }) => sku),
     stock: by(inventory.stock, ({ sku }) => sku),
     reservations: by(inventory.reservations, ({ orderId }) => orderId),
-    parcels,
+    parcels: shipping?.parcels,
+    promotions: orders.promotions,
+    rates: { copy: new Map(orders.rates), source: new Map(shipping?.rates) },
     payments: by(payments.payments, ({ orderId }) => orderId),
     postings: payments.postings,
     totals: payments.totals,
@@ -370,6 +397,22 @@ async function readBook(options: CheckOptions): Promise<Operation[]> {
   }
 }
 
+interface Rate {
+  country: string;
+  method: string;
+  currency: string;
+  upToGrams: number | null;
+}
+
+interface SourceRate {
+  country: string;
+  method: string;
+  prices: { upToGrams: number | null; price: Money }[];
+}
+
+const keyOf = ({ country, method, currency, upToGrams }: Rate): string =>
+  [country, method, currency, upToGrams === null ? "any weight" : `${upToGrams} g`].join(" ");
+
 const nothing: Money = { amount: 0, currency: "" };
 
 const order = (row: Row): Order => ({
@@ -403,6 +446,8 @@ const product = (row: Row, price: Money): Product => ({
   name: (row.name ?? "") as string,
   price,
   kind: row.kind as string,
+  taxClass: (row.tax_class ?? "standard") as string,
+  weight: number(row.weight ?? 0),
 });
 
 const sides = (row: Row): Total => ({

@@ -48,4 +48,5 @@ export const cancels = /^\/api\/orders\/([^/]+)\/cancel$/;
 export const returns = /^\/api\/orders\/([^/]+)\/returns$/;
 export const refunds = /^\/api\/payments\/([^/]+)\/refunds$/;
 export const imports = /^\/api\/products\/import$/;
+export const taxRates = /^\/api\/tax-rates\/([^/]+)\/([^/]+)$/;
 export const levels = /^\/api\/stock\/([^/]+)$/;

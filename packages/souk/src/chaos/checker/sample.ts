@@ -1,6 +1,6 @@
 /** For tests: the stores of a small shop in which everything is right, written by hand on the services' own migrations. */
 import { Database } from "bun:sqlite";
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { appendFileSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { AnswersLog } from "../answers.ts";
@@ -107,27 +107,28 @@ const line = { sku: "CUP", name: "A cup", quantity: 2, unitPrice: price, kind: "
 const total = { amount: 500, currency: "GBP" };
 
 /**
- * Of three cups for 751, with tax and shipping, one has left and come back, one has left, and one was cancelled. Each
+ * Of three cups for 756, with 20 % of tax and shipping, one has left and come back, one has left, and one was cancelled. Each
  * was captured when it left.
  */
 const inParts = {
   lines: [
-    { ...line, quantity: 3, discount: 125, tax: 126, total: 751, shipped: 2, cancelled: 1, returned: 1 },
+    { ...line, quantity: 3, discount: 120, tax: 126, total: 756, shipped: 2, cancelled: 1, returned: 1 },
   ],
+  country: "FR",
   shipping: { amount: 100, currency: "GBP" },
+  total: { amount: 856, currency: "GBP" },
+  shipments: [
+    { id: "o-4-1", status: "delivered", units: [{ line: 0, quantity: 1 }], amount: 352 },
+    { id: "o-4-2", status: "delivered", units: [{ line: 0, quantity: 1 }], amount: 252 },
+  ],
+  returns: [{ id: "r-1", status: "refunded", units: [{ line: 0, quantity: 1 }], amount: 252 }],
   price: {
     subtotal: 750,
-    discount: 125,
+    discount: 120,
     tax: 126,
-    promotions: [{ id: "p-1", amount: 125 }],
+    promotions: [{ id: "p-1", name: "Spring", amount: 120 }],
     customer: "ada",
   },
-  total: { amount: 851, currency: "GBP" },
-  shipments: [
-    { id: "o-4-1", status: "delivered", units: [{ line: 0, quantity: 1 }], amount: 350 },
-    { id: "o-4-2", status: "delivered", units: [{ line: 0, quantity: 1 }], amount: 251 },
-  ],
-  returns: [{ id: "r-1", status: "refunded", units: [{ line: 0, quantity: 1 }], amount: 250 }],
 };
 
 export function order({ id, status, reason, steps, more }: OrderRow) {
@@ -142,6 +143,7 @@ export function order({ id, status, reason, steps, more }: OrderRow) {
     status,
     reference: `ref-${id}`,
     ...(reason ? { reason } : {}),
+    country: "GB",
     lines: [line],
     total,
     ...more,
@@ -273,20 +275,20 @@ export function sql(): [service: string, statement: string][] {
   // What of the fourth is told, by its parts; each with milliseconds from its placing.
   const parts: [service: string, type: string, after: number, data: Record<string, unknown>][] = [
     ["orders", "order.reserved", 20, { captureNow: gbp(0) }],
-    ["payments", "payment.authorised", 30, { amount: gbp(851) }],
+    ["payments", "payment.authorised", 30, { amount: gbp(856) }],
     ["orders", "order.confirmed", 40, { shipment: { id: "o-4-1", lines: [{ sku: "CUP", quantity: 3 }] } }],
-    ["orders", "order.shipment-accepted", 100, { ...part("o-4-1"), amount: gbp(350) }],
-    ["payments", "payment.captured", 110, { key: "o-4-1", amount: gbp(350) }],
+    ["orders", "order.shipment-accepted", 100, { ...part("o-4-1"), amount: gbp(352) }],
+    ["payments", "payment.captured", 110, { key: "o-4-1", amount: gbp(352) }],
     ["orders", "order.shipped", 120, part("o-4-1")],
     ["orders", "order.lines-cancelled", 130, { lines: cup }],
-    ["orders", "order.shipment-accepted", 180, { ...part("o-4-2"), amount: gbp(251) }],
-    ["payments", "payment.captured", 190, { key: "o-4-2", amount: gbp(251) }],
+    ["orders", "order.shipment-accepted", 180, { ...part("o-4-2"), amount: gbp(252) }],
+    ["payments", "payment.captured", 190, { key: "o-4-2", amount: gbp(252) }],
     ["orders", "order.shipped", 200, part("o-4-2")],
     ["orders", "order.delivered", 250, { shipmentId: "o-4-1" }],
     ["orders", "order.delivered", 300, { shipmentId: "o-4-2" }],
     ["orders", "order.return-received", 400, { returnId: "r-1", lines: [{ ...cup[0], restock: true }] }],
     ["inventory", "stock.restocked", 410, { returnId: "r-1", lines: cup }],
-    ["payments", "payment.refunded", 420, { key: "r-1", amount: gbp(250) }],
+    ["payments", "payment.refunded", 420, { key: "r-1", amount: gbp(252) }],
   ];
   const events = [
     ...say("catalog", "product.created", "CUP", -500, product),
@@ -325,6 +327,7 @@ export function sql(): [service: string, statement: string][] {
       lines: JSON.stringify([{ sku: "CUP", quantity: 2 }]),
       ...more,
     });
+  const post = { country: "*", method: "post" };
   const parcel = (id: string) => {
     const own = { id, status: "delivered", lines: cup };
     return insert("shipments", {
@@ -353,6 +356,13 @@ export function sql(): [service: string, statement: string][] {
         values ('p-1', 1, ${began}, true, 1, 1, '{}')`,
       `${insert("products", copied).replace(") values (", ", deleted) values (").slice(0, -1)}, false)`,
     ]),
+    ...to("orders", [
+      insert("shipping_rates", {
+        id: "post",
+        version: 1,
+        rate: JSON.stringify({ ...post, currency: "GBP", upToGrams: null, amount: 100 }),
+      }),
+    ]),
     ...to("catalog", [
       `${insert("products", { ...listed, price: JSON.stringify(price) })
         .replace(") values (", ", deleted) values (")
@@ -378,20 +388,28 @@ export function sql(): [service: string, statement: string][] {
         returns: JSON.stringify(["r-1"]),
       }),
     ]),
-    ...to("shipping", [parcel("o-4-1"), parcel("o-4-2")]),
+    ...to("shipping", [
+      parcel("o-4-1"),
+      parcel("o-4-2"),
+      insert("rates", {
+        ...post,
+        version: 1,
+        rate: JSON.stringify({ ...post, prices: [{ upToGrams: null, price: gbp(100) }] }),
+      }),
+    ]),
     ...to("payments", [
       payment("o-1", "captured", [500, 500, 0]),
       payment("o-2", "declined", [0, 0, 0]),
       payment("o-3", "refunded", [500, 500, 500]),
-      payment("o-4", "captured", [601, 601, 250]),
+      payment("o-4", "captured", [604, 604, 252]),
       ...booked("o-1:capture", "provider-clearing", "sales-revenue", 30),
       ...booked("o-3:capture", "provider-clearing", "sales-revenue", 30),
       ...booked("o-3:refund:1", "sales-revenue", "provider-clearing", 150),
-      ...booked("o-4:capture:o-4-1", "provider-clearing", "sales-revenue", 110, 350),
-      ...booked("o-4:capture:o-4-2", "provider-clearing", "sales-revenue", 190, 251),
-      ...booked("o-4:refund:1:r-1", "sales-revenue", "provider-clearing", 420, 250),
-      totals("provider-clearing", 1_601, 750),
-      totals("sales-revenue", 750, 1_601),
+      ...booked("o-4:capture:o-4-1", "provider-clearing", "sales-revenue", 110, 352),
+      ...booked("o-4:capture:o-4-2", "provider-clearing", "sales-revenue", 190, 252),
+      ...booked("o-4:refund:1:r-1", "sales-revenue", "provider-clearing", 420, 252),
+      totals("provider-clearing", 1_604, 752),
+      totals("sales-revenue", 752, 1_604),
     ]),
     ...to("test-provider", [
       call("o-1", "authorise", "approved", 25),
@@ -400,11 +418,11 @@ export function sql(): [service: string, statement: string][] {
       call("o-3", "authorise", "approved", 25),
       call("o-3", "capture", "captured", 28),
       call("o-3", "refund", "refunded", 140, "o-3:refund:1"),
-      call("o-4", "authorise", "approved", 25, undefined, 851),
-      call("o-4", "capture", "captured", 105, "o-4:capture:o-4-1", 350),
-      call("o-4", "capture", "captured", 185, "o-4:capture:o-4-2", 251),
-      call("o-4", "void", "voided", 186, "o-4:capture:o-4-2:rest", 250),
-      call("o-4", "refund", "refunded", 415, "o-4:refund:1:r-1", 250),
+      call("o-4", "authorise", "approved", 25, undefined, 856),
+      call("o-4", "capture", "captured", 105, "o-4:capture:o-4-1", 352),
+      call("o-4", "capture", "captured", 185, "o-4:capture:o-4-2", 252),
+      call("o-4", "void", "voided", 186, "o-4:capture:o-4-2:rest", 252),
+      call("o-4", "refund", "refunded", 415, "o-4:refund:1:r-1", 252),
     ]),
   ];
 }
@@ -423,6 +441,10 @@ const totals = (account: string, debit: number, credit: number) =>
 /** What the clients asked and were answered. */
 export function writeAnswers(log: AnswersLog): void {
   const who = "staff";
+  const [n, at, body] = [500, began - 60_000, { basisPoints: 2_000, included: false }];
+  const taxing = { n, at, who, method: "PUT", path: "/api/tax-rates/FR/standard", body };
+  for (const line of [{ asked: taxing }, { answer: { n, at, status: 201 } }])
+    appendFileSync(log.path, `${JSON.stringify(line)}\n`);
   const product = JSON.stringify({ sku: "CUP", name: "A cup", price, kind: "physical", onHand: 100 });
   log.answered(log.asked({ who, method: "POST", path: "/api/products/import", body: product }), 200, {
     accepted: 1,
