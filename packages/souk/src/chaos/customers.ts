@@ -1,6 +1,7 @@
 /** What each customer of a run will do: decided by the seed alone, before anything happens. */
 import type { Goods } from "./goods.ts";
 import { type Random, random } from "./random.ts";
+import { codes, sending } from "./shelves.ts";
 
 export type Token = "tok_ok" | "tok_declined" | "tok_flaky" | "tok_slow" | "tok_timeout";
 
@@ -91,6 +92,10 @@ function shopper(chance: Random, goods: Goods, { seed, number, at }: Who): Custo
     tok_timeout: 3,
   });
   const hasKey = chance.chance(0.97);
+  const code = chance.pick({ none: 94, few: 3, regular: 3 });
+  // Regulars come again and again.
+  const email =
+    code === "regular" ? `regular${chance.int(1, 3)}@example.com` : `customer${number}@example.com`;
   return {
     number,
     at,
@@ -100,7 +105,9 @@ function shopper(chance: Random, goods: Goods, { seed, number, at }: Who): Custo
       lines.map(({ sku }) => sku),
     ),
     order: {
-      customer: { email: `customer${number}@example.com`, name },
+      customer: { email, name },
+      ...(chance.chance(0.4) ? { shippingMethod: sending } : {}),
+      ...(code === "none" ? {} : { codes: [codes[code]] }),
       shippingAddress: address(name, chance.one(["GB", "IE", "DE", "FR", "NL"])),
       payment: { method: "test", token },
       lines,

@@ -40,6 +40,7 @@ interface Buying {
   token?: string;
   /** How often it is asked for at once, under one key. */
   copies?: number;
+  codes?: string[];
 }
 
 /** Buys, cancels, sends, takes back, refunds and changes prices, and makes the trouble that is asked for. */
@@ -90,6 +91,8 @@ class Shopper {
       body: products.map((product) => JSON.stringify(product)).join("\n"),
       key: crypto.randomUUID(),
     });
+    const body = { name: "For few", kind: "amount", amount: price(10), code: "FEW", limit: 2 };
+    await this.asker.ask({ method: "POST", path: "/api/promotions", key: "few", body });
     // A shop with a bug may never get there: what it does then is for the checker to see.
     await this.until(async () => {
       const { body } = await this.asker.ask<{ available: number }>({ path: "/api/stock/RARE" });
@@ -120,6 +123,8 @@ class Shopper {
       ...Array.from({ length: 6 }, () => this.buy({ sku: "RARE", quantity: 2 })),
       ...Array.from({ length: 4 }, () => this.buy({ copies: 3 })),
       this.buy({ sku: "WRAPPING" }),
+      ...Array.from({ length: 5 }, () => this.buy({ codes: ["FEW"] })),
+      this.buy({ codes: ["FEW"], token: "tok_declined" }),
     ]);
     // Called off at once, at every step of their way.
     const calledOff = Array.from({ length: 16 }, async (_, index) => {
@@ -147,6 +152,7 @@ class Shopper {
     quantity = 1,
     token = "tok_ok",
     copies = 1,
+    codes,
   }: Buying = {}): Promise<Seen | undefined> {
     const reference = `order-${++this.#orders}`;
     const request = {
@@ -159,6 +165,7 @@ class Shopper {
         shippingAddress: { name: "Ada", line1: "1 Main Street", city: "London", country: "GB" },
         payment: { method: "test", token },
         reference,
+        codes,
       },
     };
     const [first] = await Promise.all(Array.from({ length: copies }, () => this.asker.ask<Seen>(request)));

@@ -466,6 +466,23 @@ export const bugs: Bug[] = [
     caughtBy: ["kept-is-paid"],
   },
   {
+    name: "limitless-promotion",
+    says: "a promotion is given to whoever asks, whatever its limit",
+    edits: [
+      {
+        file: "services/orders/promotion.ts",
+        find: "if (uses && limit !== undefined && uses.all >= limit)",
+        replace: "if (uses && limit !== undefined && uses.all < 0)",
+      },
+      {
+        file: "services/orders/pricing-store.ts",
+        find: "where: sql`${used} < ${limit}`,",
+        replace: "where: sql`${used} < ${limit} + 1000`,",
+      },
+    ],
+    caughtBy: ["promotion-has-limits"],
+  },
+  {
     name: "tells-all-left",
     says: "of a shipment with some of the pieces it is told that all have left",
     edits: [
