@@ -430,18 +430,6 @@ export const bugs: Bug[] = [
     caughtBy: ["stock-adds-up"],
   },
   {
-    name: "stays-on-hand",
-    says: "what leaves the house is still counted",
-    edits: [
-      {
-        file: "services/inventory/store.ts",
-        find: "onHand: sql`${t.stock.onHand} - ${quantity}`,",
-        replace: "onHand: sql`${t.stock.onHand} - ${held - held}`,",
-      },
-    ],
-    caughtBy: ["stock-adds-up"],
-  },
-  {
     name: "refund-too-large",
     says: "a return of some pieces is refunded for all of their line",
     edits: [
@@ -449,18 +437,6 @@ export const bugs: Bug[] = [
         file: "services/orders/worth.ts",
         find: "return share(line, returned + back(line, index)) - share(line, returned);",
         replace: "return back(line, index) > 0 ? share(line, line.quantity) - share(line, returned) : 0;",
-      },
-    ],
-    caughtBy: ["kept-is-paid"],
-  },
-  {
-    name: "forgotten-refund",
-    says: "a return is taken back, and no money goes with it",
-    edits: [
-      {
-        file: "services/payments/reactions.ts",
-        find: `on(orderId, { type: "give-back", orderId, key, amount, at: got.now() }, got, customerId),`,
-        replace: `on(orderId, { type: "give-back", orderId, key, amount: { ...amount, amount: 0 }, at: got.now() }, got, customerId),`,
       },
     ],
     caughtBy: ["kept-is-paid"],
@@ -480,7 +456,7 @@ export const bugs: Bug[] = [
         replace: "where: sql`${used} < ${limit} + 1000`,",
       },
     ],
-    caughtBy: ["promotion-has-limits"],
+    caughtBy: ["promotion-counts"],
   },
   {
     name: "tells-all-left",
