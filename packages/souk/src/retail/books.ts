@@ -32,24 +32,29 @@ export async function books(api: Api): Promise<Books> {
   return { stock, accounts, balanced: body.balanced };
 }
 
+/** Ms in which something must have moved where products are missing. */
+const standstill = 5_000;
+
 /**
- * The books, once every product has its stock (an import is through everywhere within a second) and nothing that was
- * begun before moves any more.
+ * The books, once every product has its stock (an import is through everywhere within a second, a busy shop may need
+ * longer) and nothing that was begun before moves any more.
  * @throws {Error} when products are missing, saying what to do
  */
 export async function stocked(api: Api, products: PlannedProduct[]): Promise<Books> {
-  const until = performance.now() + 5_000;
-  for (let before: string | undefined; ; ) {
+  const started = performance.now();
+  let [before, moved] = ["", started];
+  for (;;) {
     const now = await books(api);
-    const missing = products.filter(({ sku, kind }) => kind === "physical" && !now.stock.has(sku));
-    const late = performance.now() > until;
     const written = JSON.stringify([[...now.stock], [...now.accounts]]);
-    if (missing.length === 0 && (written === before || late)) return now;
-    if (late)
+    const same = written === before;
+    if (!same) [before, moved] = [written, performance.now()];
+    const missing = products.filter(({ sku, kind }) => kind === "physical" && !now.stock.has(sku));
+    // Others may trade on without end.
+    if (missing.length === 0 && (same || performance.now() > started + standstill)) return now;
+    if (missing.length > 0 && performance.now() > moved + standstill)
       throw new Error(
         `${missing.length} of the file's products are not in the shop (${missing[0]?.sku}…): first run  npx souk import retail <file>`,
       );
-    before = written;
     await pause(200);
   }
 }
