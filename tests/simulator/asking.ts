@@ -14,6 +14,8 @@ export interface Ask {
   /** Makes it safe to ask again. */
   key?: string;
   ifMatch?: string | null;
+  /** Staff, when nothing is said. */
+  by?: "staff" | "customer";
 }
 
 const patience = 5_000;
@@ -62,7 +64,7 @@ export class Asking {
         const { status } = answer;
         if (status >= 500 && status !== 503 && !this.#mayFail(ask.app))
           this.#world.violate(`${ask.method} ${ask.path} is answered ${status}`);
-        if (status >= 500 || (status === 409 && answer.body.includes("in-progress"))) return again(300);
+        if (status >= 500 || (status === 409 && answer.body.includes('"in-progress"'))) return again(300);
         over = true;
         answered(answer);
       },
@@ -70,8 +72,8 @@ export class Asking {
   }
 }
 
-function requestOf({ method, path, body, type, key, ifMatch }: Ask): Request {
-  const headers: Record<string, string> = { authorization: "Bearer staff", traceparent };
+function requestOf({ method, path, body, type, key, ifMatch, by = "staff" }: Ask): Request {
+  const headers: Record<string, string> = { authorization: `Bearer ${by}`, traceparent };
   if (body !== undefined) {
     headers["content-type"] = type ?? "application/json";
     headers["content-length"] = String(body.length);

@@ -1,16 +1,9 @@
-import { holdsNothing, ledger, moneyOf, paymentOf, reservationOf } from "./holdings.ts";
+import { ended } from "./ended.ts";
+import { ledger } from "./holdings.ts";
+import { isLive, type LineState, left, type OrderState, waiting } from "./kept.ts";
 import { apps } from "./plan.ts";
 import { definitions } from "./process.ts";
 import { processOf, type Shop } from "./shop.ts";
-
-interface OrderState {
-  id: string;
-  status: "placed" | "reserved" | "confirmed" | "aborting" | "rejected" | "cancelled";
-  reason?: string;
-  lines: { sku: string; quantity: number; kind: "physical" | "service" }[];
-  total: { amount: number; currency: string };
-  payment: { token: string };
-}
 
 /** Checks what must hold when all has come to rest. */
 export function atEnd(shop: Shop): void {
@@ -30,33 +23,6 @@ export function atEnd(shop: Shop): void {
   copies(shop);
   delivered(shop);
   once(shop);
-}
-
-function ended(shop: Shop, order: OrderState): void {
-  const { id, status, total } = order;
-  if (status === "rejected" || status === "cancelled") {
-    holdsNothing(shop, id, status);
-    return;
-  }
-  if (status !== "confirmed") {
-    shop.world.violate(`order ${id} is ${status} in the end`);
-    return;
-  }
-  const { approved, captured, refunded } = moneyOf(shop.book.book(), id);
-  const payment = paymentOf(shop, id);
-  const reservation = reservationOf(shop, id);
-  const wrong =
-    reservation?.status !== "reserved"
-      ? `its stock is ${reservation?.status}`
-      : total.amount === 0
-        ? approved + captured > 0 && "it costs nothing, and money was taken"
-        : captured !== total.amount
-          ? `of ${total.amount} ${captured} was captured`
-          : payment?.captured !== captured || payment.refunded !== refunded
-            ? "payments and the provider do not agree"
-            : (payment?.refunds ?? 0) !== (shop.clients.refunds.get(id) ?? 0) &&
-              "its refunds are not those asked for";
-  if (wrong) shop.world.violate(`order ${id} is confirmed, but ${wrong}`);
 }
 
 function ledgerIsBook(shop: Shop): void {
@@ -80,30 +46,43 @@ function ledgerIsBook(shop: Shop): void {
   if (totals?.off) shop.world.violate("the ledger's totals are not the sums of its postings");
 }
 
+/** What was counted, less what was sent, and what came back for good; what is reserved is what is to be sent. */
 function stockAddsUp(shop: Shop, orders: ReadonlyMap<string, OrderState>): void {
-  const sold = new Map<string, number>();
-  for (const { status, lines } of orders.values())
-    if (status === "confirmed")
-      for (const { sku, quantity, kind } of lines)
-        if (kind === "physical") sold.set(sku, (sold.get(sku) ?? 0) + quantity);
-  const levels = processOf(shop, "inventory").disk.rows<{
-    sku: string;
-    reserved: number;
-    on_hand: number;
-    version: number;
-  }>("select sku, reserved, on_hand, version from stock");
-  const counts = new Map<string, { version: number; onHand: number }>();
+  const live = [...orders.values()].filter(isLive);
+  const lines = live.flatMap((order) => order.lines).filter(({ kind }) => kind === "physical");
+  const sum = (sku: string, count: (line: LineState) => number) =>
+    lines.reduce((total, line) => (line.sku === sku ? total + count(line) : total), 0);
+  const counts = new Map<string, StockLevel>();
   for (const { type, data } of shop.broker.publishedBy("inventory")) {
     if (type !== "stock.adjusted") continue;
-    const { sku, version, onHand } = data as { sku: string; version: number; onHand: number };
-    if (version > (counts.get(sku)?.version ?? 0)) counts.set(sku, { version, onHand });
+    const count = data as StockLevel;
+    if (count.version > (counts.get(count.sku)?.version ?? 0)) counts.set(count.sku, count);
   }
-  for (const { sku, reserved, on_hand } of levels) {
-    if (reserved !== (sold.get(sku) ?? 0))
-      shop.world.violate(`${reserved} of ${sku} are reserved, and ${sold.get(sku) ?? 0} sold`);
-    if (on_hand !== (counts.get(sku)?.onHand ?? 0))
-      shop.world.violate(`${on_hand} of ${sku} are there, and ${counts.get(sku)?.onHand ?? 0} were counted`);
+  const levels = processOf(shop, "inventory").disk.rows<StockLevel>(
+    `select sku, version, reserved, sold, restocked, on_hand as "onHand", written_off as "writtenOff" from stock`,
+  );
+  for (const { sku, reserved, onHand, sold, restocked, writtenOff } of levels) {
+    const last = counts.get(sku) ?? { onHand: 0, sold: 0, restocked: 0 };
+    const there = last.onHand - (sold - last.sold) + (restocked - last.restocked);
+    const wrong: [number, number, string][] = [
+      [reserved, sum(sku, waiting), "reserved, and to be sent"],
+      [sold, sum(sku, left), "gone, and sent"],
+      [restocked + writtenOff, sum(sku, ({ returned = 0 }) => returned), "back, and returned"],
+      [onHand, there, "there, and counted, less what is gone, and what is back"],
+    ];
+    for (const [is, should, what] of wrong)
+      if (is !== should) shop.world.violate(`of ${sku} ${is} and ${should} are ${what}`);
   }
+}
+
+interface StockLevel {
+  sku: string;
+  version: number;
+  reserved: number;
+  onHand: number;
+  sold: number;
+  restocked: number;
+  writtenOff: number;
 }
 
 function copies(shop: Shop): void {
@@ -145,8 +124,9 @@ function delivered(shop: Shop): void {
 function once({ world, broker }: Shop): void {
   for (const app of apps) {
     const seen = new Set<string>();
-    for (const { type, subject } of broker.publishedBy(app)) {
-      const what = `${type} ${subject}`;
+    for (const { type, subject, data } of broker.publishedBy(app)) {
+      const { shipmentId, returnId, key } = data as { shipmentId?: string; returnId?: string; key?: string };
+      const what = [type, subject, shipmentId ?? returnId ?? key].join(" ");
       if (seen.has(what) && !repeated.has(type)) world.violate(`${what} happened twice`);
       seen.add(what);
     }
@@ -161,4 +141,9 @@ const repeated = new Set([
   "stock.adjusted",
   "stock.availability",
   "payment.refunded",
+  "payment.voided",
+  "order.lines-cancelled",
+  // What was refused may be tried again.
+  "shipment.dispatching",
+  "order.shipment-refused",
 ]);

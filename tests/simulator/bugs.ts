@@ -81,4 +81,45 @@ export const bugs: Bug[] = [
     name: "answers that are not kept with their Idempotency-Key",
     rewrite: (_, text) => (text.startsWith('insert into "idempotency"') ? undefined : text),
   },
+  {
+    name: "goods that leave and stay on the shelf",
+    rewrite: sql("inventory", /("stock"\."on_hand") - \?, ("reserved")/, "$1 - 0 * ?, $2"),
+  },
+  {
+    name: "an inventory that ignores order.lines-cancelled",
+    service: instead("inventory", "order.lines-cancelled", deaf),
+  },
+  {
+    name: "a shipping that ignores order.shipment-refused",
+    service: instead("shipping", "order.shipment-refused", deaf),
+  },
+  {
+    name: "shipments saved without a check of their version",
+    rewrite: sql("shipping", /("consignments"\."version") = \?$/, "$1 > 0 * ?"),
+  },
+  {
+    name: "payments that ignore order.return-received",
+    service: instead("payments", "order.return-received", deaf),
+  },
+  {
+    name: "a new idempotency key for every refund",
+    provider(provider) {
+      let calls = 0;
+      return {
+        ...provider,
+        refund: (request, signal) =>
+          provider.refund({ ...request, key: `${request.key}#${++calls}` }, signal),
+      };
+    },
+  },
+  {
+    name: "captures that are believed before the provider has answered",
+    provider: (provider) => ({
+      ...provider,
+      capture: async (request, signal) => {
+        await provider.capture(request, signal).catch(() => undefined);
+        return "captured";
+      },
+    }),
+  },
 ];

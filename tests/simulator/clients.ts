@@ -2,6 +2,7 @@ import { type Ask, Asking } from "./asking.ts";
 import type { Answer } from "./call.ts";
 import type { App, Command, Product } from "./plan.ts";
 import type { Process } from "./process.ts";
+import { Staff } from "./staff.ts";
 import type { World } from "./world.ts";
 
 /** An order as its client knows it. */
@@ -27,10 +28,12 @@ export class Clients {
   readonly #refused = new Set<string>();
   readonly #world: World;
   readonly #asking: Asking;
+  readonly #staff: Staff;
 
   constructor(world: World, processes: ReadonlyMap<App, Process>) {
     this.#world = world;
     this.#asking = new Asking(world, processes);
+    this.#staff = new Staff(world, this.#asking);
     for (const command of world.plan.commands) {
       this.busy.add(command.name);
       world.clock.after(command.at, undefined, () => this.#begin(command));
@@ -47,8 +50,14 @@ export class Clients {
         if (command.twice) this.#order(command, 1);
         return;
       case "cancel":
+        this.#whenAccepted(command, command.order, ({ id }) => this.#cancel(command, id));
+        return;
+      case "dispatch":
+      case "deliver":
+      case "return":
+      case "receive":
         this.#whenAccepted(command, command.order, ({ id }) =>
-          this.#change(command.name, { app: "orders", method: "POST", path: `/orders/${id}/cancel` }),
+          this.#staff.do(command, id, () => this.busy.delete(command.name)),
         );
         return;
       case "refund":
@@ -134,6 +143,16 @@ export class Clients {
       this.#world.violate(`one Idempotency-Key, two orders: ${before.id} and ${id}`);
     this.accepted.set(name, { id, token, total: total.amount });
     this.busy.delete(name);
+  }
+
+  #cancel({ name, lines }: Command & { do: "cancel" }, id: string): void {
+    const body = lines && JSON.stringify({ lines: lines.map(({ sku, quantity }) => ({ sku, quantity })) });
+    this.#change(name, {
+      app: "orders",
+      method: "POST",
+      path: `/orders/${id}/cancel`,
+      ...(body ? { body } : {}),
+    });
   }
 
   #refund({ name, amount }: Command & { do: "refund" }, { id }: Accepted): void {

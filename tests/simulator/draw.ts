@@ -2,18 +2,25 @@ import { apps, type Command, type Fault, type Line, type Plan, type Product } fr
 import { Random } from "./random.ts";
 
 const tokens = ["tok_ok", "tok_ok", "tok_ok", "tok_declined", "tok_timeout", "tok_flaky", "tok_slow"];
+const aWeek = 7 * 24 * 60 * 60_000;
 
 /** Everything that happens to one shop, drawn from a seed. */
 export function planOf(seed: number): Plan {
   const random = new Random(seed);
   const long = random.pick([3_000, 6_000, 12_000]);
   const { commands, skus } = trade(random.fork("trade"), long);
+  const after = random.fork("after");
+  const expires = after.chance(0.3);
+  const sold =
+    skus.length > 0 ? commands.map((command) => (expires ? expiring(after, command) : command)) : [];
   const network = random.fork("network");
   const often = () => network.pick([0, 0, 0.02, 0.1, 0.3]);
   return {
     seed,
     deadline: random.pick([1_000, 4_000, 20_000, 900_000]),
     providerTimeout: random.pick([800, 3_000, 10_000]),
+    authorisationLifetime: expires ? after.pick([900, 3_000]) : aWeek,
+    tick: expires ? after.pick([400, 1_500]) : after.pick([3_000, 8_000]),
     skew: random.chance(0.2) ? { [random.pick(apps)]: random.between(-500, 500) } : {},
     network: {
       latency: network.pick([1, 5, 30]),
@@ -25,7 +32,9 @@ export function planOf(seed: number): Plan {
       unanswered: often() / 2,
       copies: 1,
     },
-    commands: skus.length > 0 ? commands : [],
+    commands: [...sold, ...sold.flatMap((command) => afterSale(after, command, long))].sort(
+      (a, b) => a.at - b.at,
+    ),
     faults: faults(random.fork("faults"), long),
     quietAt: long + 1_000,
   };
@@ -34,17 +43,19 @@ export function planOf(seed: number): Plan {
 /** Products of which there are few, and orders, cancels, refunds and changes of prices in between. */
 function trade(random: Random, long: number): { commands: Command[]; skus: string[] } {
   const skus = ["A", "B", "C", "D"].slice(0, random.between(1, 4));
+  // On some days most of what is asked for is sold, and what comes after the sale is what matters.
+  const sells = random.chance(0.5);
   const products = skus.map((sku): Product => {
     const amount = random.between(1, 40) * 25;
     return random.chance(0.15)
       ? { sku, amount, kind: "service" }
-      : { sku, amount, kind: "physical", onHand: random.between(0, 8) };
+      : { sku, amount, kind: "physical", onHand: random.between(sells ? 12 : 0, sells ? 40 : 8) };
   });
   const commands: Command[] = [{ at: 0, name: "i1", do: "import", products }];
   const first = random.pick([20, 300, 1_500]);
   const when = () => random.between(first, long);
   const burst = random.chance(0.3) ? when() : undefined;
-  const orders = random.between(2, 9);
+  const orders = random.between(2, 6);
   for (let n = 1; n <= orders; n++) {
     const name = `o${n}`;
     const at = burst === undefined ? when() : Math.min(long, burst + random.between(0, 20));
@@ -52,8 +63,9 @@ function trade(random: Random, long: number): { commands: Command[]; skus: strin
       const line = { sku: random.pick(skus), quantity: random.between(1, 4) };
       return random.chance(0.1) ? { ...line, unitPrice: random.pick([0, 1, 999]) } : line;
     });
-    commands.push({ at, name, do: "order", lines, token: random.pick(tokens), twice: random.chance(0.1) });
-    if (random.chance(0.35))
+    const token = sells && random.chance(0.8) ? "tok_ok" : random.pick(tokens);
+    commands.push({ at, name, do: "order", lines, token, twice: random.chance(0.1) });
+    if (random.chance(sells ? 0.1 : 0.35))
       commands.push({
         at: at + random.pick([0, 10, 100, 1_000, 4_000]),
         name: `c${n}`,
@@ -87,6 +99,42 @@ function trade(random: Random, long: number): { commands: Command[]; skus: strin
     }
   }
   return { commands: commands.sort((a, b) => a.at - b.at), skus };
+}
+
+/** Some cards cannot be asked again when their authorisation has run out. */
+const expiring = (random: Random, command: Command): Command =>
+  command.do === "order" && random.chance(0.4) ? { ...command, token: "tok_expires" } : command;
+
+/** What staff and the customer do about an order later: parts are cancelled, handed over, delivered, brought back. */
+function afterSale(random: Random, sold: Command, long: number): Command[] {
+  if (sold.do !== "order" || random.chance(0.4)) return [];
+  const { name: order, lines, at } = sold;
+  const commands: Command[] = [];
+  const later = (from: number) => Math.min(long, from + random.pick([0, 50, 400, 2_000, 5_000]));
+  const name = (letter: string) => `${letter}${order.slice(1)}.${commands.length + 1}`;
+  const some = (): Line[] => {
+    const { sku, quantity } = random.pick(lines);
+    return [{ sku, quantity: random.between(1, quantity) }];
+  };
+  if (random.chance(0.2))
+    commands.push({ at: later(at), name: name("x"), do: "cancel", order, lines: some() });
+  let when = later(at);
+  for (let parts = random.pick([1, 1, 2, 3]); parts > 0; parts--, when = later(when)) {
+    const most = parts > 1 ? { most: random.between(1, 2) } : {};
+    commands.push({ at: when, name: name("h"), do: "dispatch", order, ...most });
+    if (random.chance(0.7)) commands.push({ at: later(when), name: name("v"), do: "deliver", order });
+  }
+  for (let back = 1; back <= 2 && random.chance(0.45); back++) {
+    const [asked, writeOff] = [later(when), random.chance(0.3)];
+    const by = random.chance(0.6) ? "staff" : "customer";
+    const what = random.chance(0.4) ? lines : some();
+    commands.push({ at: asked, name: name("b"), do: "return", order, lines: what, by, writeOff });
+    if (by === "customer" && random.chance(0.8)) {
+      const most = random.chance(0.3) ? { most: 1 } : {};
+      commands.push({ at: later(asked), name: name("g"), do: "receive", order, writeOff, ...most });
+    }
+  }
+  return commands;
 }
 
 function faults(random: Random, long: number): Fault[] {

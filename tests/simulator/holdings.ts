@@ -16,16 +16,14 @@ interface Reservation {
 
 /** Checks that an order that has come to nothing holds nothing, nowhere. */
 export function holdsNothing(shop: Shop, id: string, status: string): void {
-  const { approved, captured, refunded, voided, captures } = moneyOf(shop.book.book(), id);
+  const { approved, captured, refunded, voided } = moneyOf(shop.book.book(), id);
   const payment = paymentOf(shop, id);
   const wrong =
     reservationOf(shop, id)?.status === "reserved"
       ? "it holds stock"
-      : captures > 1
-        ? "it was captured twice"
-        : captured !== refunded || (captured === 0 && approved > 0 && !voided)
-          ? `it holds money: ${approved} approved, ${captured} captured, ${refunded} given back`
-          : payment && payment.authorised !== payment.refunded && "payments still holds money of it";
+      : captured !== refunded || approved !== captured + voided
+        ? `it holds money: ${approved} approved, ${captured} captured, ${refunded} given back, ${voided} let go`
+        : payment && payment.authorised !== payment.refunded && "payments still holds money of it";
   if (wrong) shop.world.violate(`order ${id} is ${status}, but ${wrong}`);
 }
 
@@ -41,14 +39,19 @@ export function ledger(shop: Shop): void {
 /** What the provider's book says of an order. */
 export function moneyOf(book: Operation[], id: string) {
   const mine = book.filter(({ payment }) => payment === id);
-  const sum = (outcome: Operation["outcome"]) =>
-    mine.reduce((total, line) => (line.outcome === outcome ? total + line.amount : total), 0);
+  const sum = (some: Operation[]) => some.reduce((total, { amount }) => total + amount, 0);
+  const of = (outcome: Operation["outcome"]) => mine.filter((line) => line.outcome === outcome);
+  const byHand = of("refunded").filter(({ key }) => /:refund:\d+$/.test(key));
   return {
-    approved: sum("approved"),
-    captured: sum("captured"),
-    refunded: sum("refunded"),
-    voided: mine.some(({ outcome, operation }) => operation === "void" && outcome === "voided"),
-    captures: mine.filter(({ outcome }) => outcome === "captured").length,
+    approved: sum(of("approved")),
+    captured: sum(of("captured")),
+    refunded: sum(of("refunded")),
+    voided: sum(of("voided").filter(({ operation }) => operation === "void")),
+    /** Captured together with the authorisation. */
+    atOnce: sum(of("captured").filter(({ key }) => key === `${id}:capture`)),
+    /** Given back by staff or with the whole order, and how often; not for a return. */
+    byHand: sum(byHand),
+    hands: byHand.length,
   };
 }
 

@@ -1,4 +1,4 @@
-import { type Command, calm, type Network, type Plan, type Product } from "./plan.ts";
+import { type Command, calm, type Line, type Network, type Plan, type Product } from "./plan.ts";
 import { Random } from "./random.ts";
 
 const skus = ["A", "B", "C", "D"];
@@ -31,9 +31,11 @@ export function peaceful(seed: number, network: Network): Plan {
     }));
     const at = 6_000 + random.between(0, 3_000);
     commands.push({ at, name, do: "order", lines, token: random.pick(tokens), twice: false });
-    const after = random.pick(["nothing", "cancel", "refund"] as const);
+    const after = random.pick(["nothing", "cancel", "refund", "ship", "ship", "return"] as const);
     if (after === "cancel") commands.push({ at: 32_000, name: `c${n}`, do: "cancel", order: name });
     if (after === "refund") commands.push({ at: 32_000, name: `r${n}`, do: "refund", order: name });
+    if (after === "ship" || after === "return")
+      commands.push(...sent(random, name, lines, after === "return"));
   }
   for (let n = 1; n <= 5; n++)
     for (const sku of changing)
@@ -42,10 +44,30 @@ export function peaceful(seed: number, network: Network): Plan {
     seed,
     deadline: 900_000,
     providerTimeout: 6_000,
+    authorisationLifetime: 900_000,
+    tick: 15_000,
     skew: {},
     network,
     commands,
     faults: [],
-    quietAt: 45_000,
+    quietAt: 105_000,
   };
+}
+
+/** In two parts, with time enough in between; some of it comes back. */
+function sent(random: Random, order: string, lines: Line[], back: boolean): Command[] {
+  const [line] = lines;
+  const some = line ? [{ ...line, quantity: 1 }] : [];
+  const n = order.slice(1);
+  const commands: Command[] = [
+    { at: 38_000, name: `h${n}.1`, do: "dispatch", order, most: 1 },
+    { at: 62_000, name: `h${n}.2`, do: "dispatch", order },
+    { at: 76_000, name: `v${n}`, do: "deliver", order },
+  ];
+  if (back) {
+    const [by, writeOff] = [random.pick(["staff", "customer"] as const), random.chance(0.3)];
+    commands.push({ at: 84_000, name: `b${n}`, do: "return", order, lines: some, by, writeOff });
+    if (by === "customer") commands.push({ at: 92_000, name: `g${n}`, do: "receive", order, writeOff });
+  }
+  return commands;
 }

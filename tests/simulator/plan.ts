@@ -2,9 +2,18 @@
 export type Command = { at: number; name: string } & (
   | { do: "import"; products: Product[] }
   | { do: "order"; lines: Line[]; token: string; twice: boolean }
-  | { do: "cancel"; order: string }
+  /** Without lines: all of it, or all that is left of it. */
+  | { do: "cancel"; order: string; lines?: Line[] }
   /** Without an amount: all of it. */
   | { do: "refund"; order: string; amount?: number }
+  /** Staff hands over what waits of an order: of each product so many pieces at most. */
+  | { do: "dispatch"; order: string; most?: number }
+  /** What was handed over of it arrives. */
+  | { do: "deliver"; order: string }
+  /** Staff has the goods at hand; a customer only asks. */
+  | { do: "return"; order: string; lines: Line[]; by: "staff" | "customer"; writeOff: boolean }
+  /** What was asked for comes in: of each product so many pieces at most. */
+  | { do: "receive"; order: string; most?: number; writeOff: boolean }
   | { do: "price"; sku: string; amount: number }
   | { do: "stock"; sku: string; onHand: number }
   | { do: "delist"; sku: string }
@@ -25,8 +34,8 @@ export interface Line {
   unitPrice?: number;
 }
 
-export type App = "catalog" | "inventory" | "orders" | "payments";
-export const apps: readonly App[] = ["catalog", "inventory", "orders", "payments"];
+export type App = "catalog" | "inventory" | "orders" | "payments" | "shipping";
+export const apps: readonly App[] = ["catalog", "inventory", "orders", "payments", "shipping"];
 
 /** What is done to the shop. */
 export type Fault = {
@@ -65,6 +74,10 @@ export interface Plan {
   /** Ms after which an order that is neither paid nor refused is ended. */
   deadline: number;
   providerTimeout: number;
+  /** Ms after which the provider lets go of what it has authorised. */
+  authorisationLifetime: number;
+  /** Ms between two ticks of every schedule. */
+  tick: number;
   /** Ms by which the services' clocks differ. */
   skew: Partial<Record<App, number>>;
   network: Network;

@@ -7,13 +7,14 @@ import catalog from "../../services/catalog/service.ts";
 import inventory from "../../services/inventory/service.ts";
 import orders from "../../services/orders/service.ts";
 import payments from "../../services/payments/service.ts";
+import shipping from "../../services/shipping/service.ts";
 import type { Bug } from "./bug.ts";
 import type { Owner } from "./clock.ts";
 import { type Controller, Disk } from "./disk.ts";
 import type { App } from "./plan.ts";
 import type { World } from "./world.ts";
 
-export const definitions = { catalog, inventory, orders, payments } as unknown as Record<
+export const definitions = { catalog, inventory, orders, payments, shipping } as unknown as Record<
   App,
   Service<unknown>
 >;
@@ -79,6 +80,8 @@ export class Process {
       CHECKOUT_DEADLINE_MS: String(plan.deadline),
       PROVIDER_TIMEOUT_MS: String(plan.providerTimeout),
       TEST_PROVIDER_BOOK: ":memory:",
+      AUTHORISATION_LIFETIME_MS: String(plan.authorisationLifetime),
+      CRON_SLOT_MS: "1",
       // What is sealed is never the same twice, and the same seed must lead to the same stores.
       SEAL_FIELDS: "no",
       FIELD_KEYS_REFRESH_MS: "86400000",
@@ -110,7 +113,11 @@ export class Process {
           log: this.#log(incarnation),
           now: () => Date.now(),
           id: () => this.#id(),
-          verify: async () => ({ id: "simulator", kind: "client", scopes: staff }),
+          verify: async (token) => ({
+            id: "simulator",
+            kind: "client",
+            scopes: token === "customer" ? customer : staff,
+          }),
         });
         world.say(this.app, "runs");
       } catch (error) {
@@ -200,6 +207,7 @@ const keyring = JSON.stringify({ current: "k1", keys: { k1: Buffer.alloc(32).toS
 const folderOf = (app: App): string => fileURLToPath(new URL(`../../services/${app}`, import.meta.url));
 
 const staff = new Set(["orders:manage", "catalog:write", "inventory:write", "payments:manage"]);
+const customer = new Set(["orders:read", "orders:write"]);
 
 export const configOf = (name: string, env: Record<string, string>): Config => ({
   name,

@@ -11,6 +11,7 @@ import { Random } from "./random.ts";
 import { type Shop, stores } from "./shop.ts";
 import { subscriptions } from "./subscriptions.ts";
 import { surround } from "./surroundings.ts";
+import { tickAll } from "./ticking.ts";
 import { Watch } from "./watch.ts";
 import { World } from "./world.ts";
 
@@ -51,8 +52,8 @@ async function run(
   const processes = new Map<App, Process>();
   const broker = new Broker(world, processes, subscribed, bug);
   for (const app of apps) processes.set(app, new Process(app, world, broker, bug));
-  const book = provide(world, processes.get("payments") as Process, bug);
   const restore = surround(world.clock, new Random(plan.seed).fork("surroundings"));
+  const book = provide(world, processes.get("payments") as Process, bug);
   const rejected = (error: unknown) => {
     if (!(error instanceof Dead)) world.violate(`a promise was rejected and nobody heard: ${error}`);
   };
@@ -63,6 +64,7 @@ async function run(
     const shop: Shop = { world, processes, broker, clients, book };
     const watch = new Watch(shop);
     for (const service of processes.values()) service.start();
+    tickAll(shop);
     for (const fault of plan.faults) world.clock.after(fault.at, undefined, () => strike(shop, fault));
     await untilAtRest(shop, watch);
     if (world.violations.length === 0) atEnd(shop);
