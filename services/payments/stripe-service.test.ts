@@ -422,6 +422,23 @@ describe("a webhook", () => {
   });
 });
 
+test("one payment that Stripe says nothing of does not keep the others from being compared", async () => {
+  for (const orderId of ["o-1", "o-2"]) {
+    await reserve(orderId);
+    await until(orderId, { status: "captured" });
+  }
+  await quiet();
+  const [first] = fake.intents("o-1");
+  fake.interfere = (_, { method, path }) =>
+    method === "GET" && path.endsWith(`/${first?.id}`)
+      ? Response.json({ error: { type: "invalid_request_error", code: "resource_missing" } }, { status: 404 })
+      : undefined;
+  await app.tick("reconcile");
+  await quiet();
+  const list = await app.request("/payments/reconciliations", { scopes: manage });
+  expect(await list.json()).toMatchObject({ items: [{ status: "done", compared: 1, different: 0 }] });
+});
+
 describe("secrets", () => {
   test("of webhooks may be two while one takes the other's place", async () => {
     secrets["stripe-webhook-secret"] = "whsec_new whsec_old";

@@ -20,14 +20,23 @@ const atOnce = 8;
 /**
  * Compares payments with what their providers say of them. What is under way is left out: its answer says what is so,
  * and touches the payment again.
+ * @throws what the providers say when they say nothing of any; one that cannot be asked about does not keep the others
  */
 export async function compareOurs(payments: Payment[], kit: Kit<Store>): Promise<Compared> {
   const result: Compared = { compared: 0, found: [], settle: [] };
   const queue = payments.filter((payment) => "method" in payment && !dueCall(payment));
+  const failures: unknown[] = [];
   const compareNext = async (): Promise<void> => {
-    for (let next = queue.shift(); next; next = queue.shift()) await compareOne(next, kit, result);
+    for (let next = queue.shift(); next; next = queue.shift()) {
+      const { orderId } = next;
+      await compareOne(next, kit, result).catch((error: unknown) => {
+        failures.push(error);
+        kit.log.error({ orderId, err: String(error) }, "a payment could not be compared with its provider");
+      });
+    }
   };
   await Promise.all(Array.from({ length: atOnce }, compareNext));
+  if (failures.length > 0 && result.compared === 0) throw failures[0];
   return result;
 }
 
@@ -50,12 +59,12 @@ async function compareOne(payment: Payment, kit: Kit<Store>, result: Compared): 
 /** Looks for payments at a provider that nobody here knows of, and says what it has of them. */
 export async function compareTheirs(
   method: string,
-  named_: { orderId: string; reference?: string }[],
+  payments: { orderId: string; reference?: string }[],
   kit: Kit<Store>,
 ): Promise<Compared> {
   const result: Compared = { compared: 0, found: [], settle: [] };
-  const known = await kit.store.known(named_.map(({ orderId }) => orderId));
-  for (const { orderId, reference } of named_) {
+  const known = await kit.store.known(payments.map(({ orderId }) => orderId));
+  for (const { orderId, reference } of payments) {
     if (known.has(orderId)) continue;
     const statement = await providersOf(kit).get(method)?.statement(orderId, reference);
     if (statement === undefined) continue;
