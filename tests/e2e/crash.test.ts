@@ -10,8 +10,8 @@ beforeAll(async () => {
 afterAll(() => it?.stop(), 60_000);
 
 /** Places an order until the shop takes it; the key makes asking again safe. */
-async function placeSurely(sku: string, key: string): Promise<OrderSeen> {
-  const lines = [{ sku, quantity: 1 }];
+async function placeSurely(key: string, ...skus: string[]): Promise<OrderSeen> {
+  const lines = skus.map((sku) => ({ sku, quantity: 1 }));
   let placed: OrderSeen | undefined;
   await eventually(
     "the order is taken",
@@ -32,6 +32,8 @@ async function placeSurely(sku: string, key: string): Promise<OrderSeen> {
 /** Two hundred orders, eight at a time, with an accident after the sixtieth. */
 async function ordersWith(accident: () => Promise<void>): Promise<void> {
   const sku = await it.product({ price: gbp(700), onHand: 200 });
+  // It is captured at once; the rest when it is sent.
+  const service = await it.product({ kind: "service", price: gbp(300) });
   const before = await it.ledger();
   const keys = Array.from({ length: 200 }, (_, index) => `${sku}-${index}`);
   const orders: OrderSeen[] = [];
@@ -39,7 +41,7 @@ async function ordersWith(accident: () => Promise<void>): Promise<void> {
   await Promise.all(
     Array.from({ length: 8 }, async () => {
       for (let key = keys.shift(); key !== undefined; key = keys.shift()) {
-        orders.push(await placeSurely(sku, key));
+        orders.push(await placeSurely(key, sku, service));
         if (orders.length === 60) hit = accident();
       }
     }),
@@ -52,9 +54,10 @@ async function ordersWith(accident: () => Promise<void>): Promise<void> {
   const after = await it.ledger();
   expect(after.balanced).toBe(true);
   const debits = (ledger: typeof after) => ledger.accounts.reduce((sum, account) => sum + account.debit, 0);
-  // Each order was captured once: every posting of 7.00 appears as often as for 200 orders.
-  expect((debits(after) - debits(before)) % (200 * 700)).toBe(0);
-  for (const order of ends) expect((await it.payment(order.id)).captured).toEqual(gbp(700));
+  // Each order was captured once: every posting of 3.00 appears as often as for 200 orders.
+  expect((debits(after) - debits(before)) % (200 * 300)).toBe(0);
+  for (const order of ends)
+    expect(await it.payment(order.id)).toMatchObject({ authorised: gbp(1000), captured: gbp(300) });
 }
 
 describe("two hundred orders, none lost and none paid twice, while kill -9 takes", () => {
@@ -70,7 +73,7 @@ describe("an order is taken, and goes on when they are back, while there is no",
     async (name) => {
       const sku = await it.product({ onHand: 5 });
       await it.shop.halt(name);
-      const order = await placeSurely(sku, crypto.randomUUID());
+      const order = await placeSurely(crypto.randomUUID(), sku);
       expect(["placed", "reserved"]).toContain(order.status);
       await it.shop.start(name);
       expect(await it.settled(order, 90_000)).toMatchObject({ status: "confirmed" });

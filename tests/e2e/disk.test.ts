@@ -68,7 +68,7 @@ async function balances(sku: string, onHand: number, orders: OrderSeen[]): Promi
   const ends = await Promise.all(orders.map((order) => it.settled(order, 90_000)));
   expect(ends.filter(({ status }) => status !== "confirmed")).toEqual([]);
   expect(await it.stock(sku)).toMatchObject({ onHand, reserved: orders.length });
-  for (const { id } of orders) expect((await it.payment(id)).captured).toEqual(gbp(700));
+  for (const { id } of orders) expect((await it.payment(id)).authorised).toEqual(gbp(700));
   expect((await it.ledger()).balanced).toBe(true);
   for (const name of ["orders", "inventory", "payments", "catalog"]) {
     const db = new Database(join(it.shop.home.data, `${name}.db`), { readonly: true });
