@@ -283,7 +283,7 @@ function booked(path: string): Booked[] {
   return rows;
 }
 
-/** What the provider took for some orders, and what of it nobody has given back or let go of. Minor units. */
+/** What the provider has approved for some orders, and what of it nobody has given back or let go of. Minor units. */
 function lostMoney(path: string, ids: string[]): { taken: number; kept: number } {
   const mine = Map.groupBy(
     booked(path).filter(({ payment }) => ids.includes(payment)),
@@ -291,11 +291,11 @@ function lostMoney(path: string, ids: string[]): { taken: number; kept: number }
   );
   let [taken, kept] = [0, 0];
   for (const lines of mine.values()) {
-    const sum = (outcome: string) =>
-      lines.reduce((all, line) => (line.outcome === outcome ? all + line.amount : all), 0);
-    taken += sum("captured");
-    const voided = lines.some(({ operation }) => operation === "void");
-    kept += voided ? 0 : sum("approved") - sum("refunded");
+    const sum = (holds: (line: Booked) => boolean) =>
+      lines.reduce((all, line) => (holds(line) ? all + line.amount : all), 0);
+    const approved = sum(({ outcome }) => outcome === "approved");
+    taken += approved;
+    kept += approved - sum(({ operation }) => operation === "void" || operation === "refund");
   }
   return { taken, kept };
 }
