@@ -442,6 +442,37 @@ export const bugs: Bug[] = [
     caughtBy: ["kept-is-paid"],
   },
   {
+    name: "shipment-captured-twice",
+    says: "each try to capture a shipment has a key of its own",
+    edits: [captureAnew],
+    caughtBy: ["captured-once"],
+    faults: ["the answer to the first try of a call to the provider is lost"],
+  },
+  {
+    name: "leaves-unpaid",
+    says: "a shipment leaves before its money is captured",
+    edits: [
+      {
+        file: "services/orders/shipments.ts",
+        find: "if (amount > 0) return [accepted];",
+        replace: "if (amount < 0) return [accepted];",
+      },
+    ],
+    caughtBy: ["shipped-is-captured"],
+  },
+  {
+    name: "rest-stays-authorised",
+    says: "what will never be captured is not let go of",
+    edits: [
+      {
+        file: "services/payments/providers/test.ts",
+        find: "letGo({ ...asked, key: `${key}:rest` });",
+        replace: "void final;",
+      },
+    ],
+    caughtBy: ["ended-order-holds-nothing"],
+  },
+  {
     name: "limitless-promotion",
     says: "a promotion is given to whoever asks, whatever its limit",
     edits: [
