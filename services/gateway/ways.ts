@@ -128,6 +128,7 @@ export const ways: Way[] = [
   { path: "/api/tax-rates/:country/:class", service: "orders", methods: ["GET", "PUT", "DELETE"] },
 
   { path: "/api/payments/ledger", service: "payments", methods: ["GET"] },
+  { path: "/api/payments/reconciliations", service: "payments", methods: ["GET", "POST"] },
   { path: "/api/payments/:orderId", service: "payments", methods: ["GET"] },
   { path: "/api/payments/:orderId/refunds", service: "payments", methods: ["POST"] },
   // Signed by whoever sends it.

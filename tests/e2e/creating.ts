@@ -316,6 +316,13 @@ export function creating(
         effects: async () => (await shipmentSteps(id)).filter((status) => status === "delivered").length,
       };
     },
+    async "/payments/reconciliations"() {
+      const path = "/api/payments/reconciliations";
+      const runs = async () =>
+        (await shop().api.call<{ items: unknown[] }>(`${path}?limit=100`)).body.items.length;
+      const before = await runs();
+      return { service: "payments", path, body: undefined, effects: async () => (await runs()) - before };
+    },
     async "/dead-letters/{id}/replay"() {
       const id = await deadLetter();
       return {
