@@ -109,7 +109,7 @@ async function shop() {
   };
 }
 
-test("set back by hours: orders under way are confirmed as they would have been, paid once", async () => {
+test("set back by hours: orders under way are confirmed as they would have been, authorised once", async () => {
   const it = await shop();
   const [first, flaky] = [await it.place("tok_ok"), await it.place("tok_flaky")];
   await it.pass(({ type }) => type === "order.placed");
@@ -120,7 +120,7 @@ test("set back by hours: orders under way are confirmed as they would have been,
       await it.pass();
       return (await it.order(id)).status === "confirmed";
     });
-    expect(await it.money(id)).toMatchObject({ captured: gbp(700), refunded: gbp(0) });
+    expect(await it.money(id)).toMatchObject({ authorised: gbp(700), captured: gbp(0), refunded: gbp(0) });
   }
   expect(await it.stock()).toMatchObject({ reserved: 3 });
 });

@@ -129,6 +129,7 @@ export const ways: Way[] = [
 
   { path: "/api/payments/ledger", service: "payments", methods: ["GET"] },
   { path: "/api/payments/reconciliations", service: "payments", methods: ["GET", "POST"] },
+  { path: "/api/payments/reconciliations/:id", service: "payments", methods: ["GET"] },
   { path: "/api/payments/:orderId", service: "payments", methods: ["GET"] },
   { path: "/api/payments/:orderId/refunds", service: "payments", methods: ["POST"] },
   // Signed by whoever sends it.

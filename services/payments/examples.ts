@@ -23,6 +23,11 @@ export const examples: Examples = {
     },
   },
   "POST /payments/reconciliations": {},
+  "GET /payments/reconciliations/{id}": {
+    parameters: {
+      id: { operation: "POST /api/payments/reconciliations", at: "/id", like: "Q0mJrcbqkqG9D3m2V1X5A7" },
+    },
+  },
   "GET /payments/{orderId}": {
     parameters: { orderId },
     answer: {

@@ -33,6 +33,10 @@ export function ledgerView(accounts: Posting[]): LedgerView {
   return { balanced: balances(accounts), accounts };
 }
 
+/** Its entity tag: a comparison only ever goes on. */
+export const reconciliationTag = ({ compared, different, endedAt }: Reconciliation): string =>
+  `"${compared}.${different}.${endedAt === null ? "running" : "done"}"`;
+
 export function reconciliationView(run: Reconciliation): ReconciliationView {
   const { id, startedAt, endedAt, since, compared, different, differences } = run;
   const at = (ms: number): string => new Date(ms).toISOString();

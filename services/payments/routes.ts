@@ -30,7 +30,7 @@ import {
 import { decide, type Payment } from "./payment.ts";
 import { providersOf, webhookSecrets } from "./providers/index.ts";
 import { BadSignature, readWebhook } from "./providers/stripe-webhook.ts";
-import { ledgerView, reconciliationView, view } from "./queries.ts";
+import { ledgerView, reconciliationTag, reconciliationView, view } from "./queries.ts";
 import { beginReconciliation } from "./reactions.ts";
 import type { Store } from "./store.ts";
 
@@ -68,8 +68,25 @@ export const routes = router<Store>()
       const { kit } = c.var;
       return transact(c, async () => {
         const { run, change } = await beginReconciliation(kit);
-        return { change, status: 202, body: reconciliationView(run) };
+        const headers = {
+          location: `/api/payments/reconciliations/${run.id}`,
+          etag: reconciliationTag(run),
+        };
+        return { change, status: 202, body: reconciliationView(run), headers };
       });
+    },
+  )
+  .get(
+    "/payments/reconciliations/:id",
+    says("Read what came of comparing our books with the providers'", {
+      200: ReconciliationView,
+      ...problems(401, 403, 404),
+    }),
+    allow("payments:manage"),
+    async (c) => {
+      const run = await c.var.kit.store.reconciliation(c.req.param("id"));
+      if (run === undefined) throw notFound("A reconciliation with this id");
+      return cacheable(c, reconciliationView(run), "private, no-cache", reconciliationTag(run));
     },
   )
   .get(
