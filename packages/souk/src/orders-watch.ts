@@ -64,7 +64,7 @@ export class OrdersWatch {
     const seen = new Set(body.items.map((order) => order.id));
     for (const order of body.items) this.#tell(order);
     const left = [...this.#waiting].filter(
-      ([id, { since }]) => !seen.has(id) && performance.now() - since > 500,
+      ([id, { since }]) => !seen.has(id) && performance.now() - since > 200,
     );
     for (const [id] of left.slice(0, 20)) {
       this.#tell((await this.api.call<OrderSeen>(`/api/orders/${id}`)).body);
