@@ -20,6 +20,7 @@ export function atEnd(shop: Shop): void {
   ledger(shop);
   ledgerIsBook(shop);
   stockAddsUp(shop, orders);
+  usesAreHeld(shop, orders);
   copies(shop);
   delivered(shop);
   once(shop);
@@ -75,6 +76,22 @@ function stockAddsUp(shop: Shop, orders: ReadonlyMap<string, OrderState>): void 
   }
 }
 
+/** Of a promotion as many uses are counted, of all and of the only customer, as there are orders that hold one. */
+function usesAreHeld(shop: Shop, orders: ReadonlyMap<string, OrderState>): void {
+  const holding = [...orders.values()].filter(isLive);
+  const counts = processOf(shop, "orders").disk.rows<{ id: string; customer: string; used: number }>(
+    "select id, customer, used from promotions join promotion_uses uses on uses.promotion = id",
+  );
+  const given = holding.flatMap(({ price }) => price?.promotions ?? []);
+  for (const { id } of given)
+    if (!counts.some((count) => count.id === id)) shop.world.violate(`of ${id} no use is counted`);
+  for (const { id, customer, used } of counts) {
+    const held = given.filter((one) => one.id === id).length;
+    if (used !== held)
+      shop.world.violate(`of ${id} ${used} uses are counted ${customer && "of a customer "}and ${held} held`);
+  }
+}
+
 interface StockLevel {
   sku: string;
   version: number;
@@ -86,6 +103,16 @@ interface StockLevel {
 }
 
 function copies(shop: Shop): void {
+  const rates = processOf(shop, "shipping").disk.rows(
+    "select version, json_extract(rate, '$.prices[0].price.amount') as amount from rates",
+  );
+  const theirs = processOf(shop, "orders").disk.rows(
+    "select version, json_extract(rate, '$.amount') as amount from shipping_rates",
+  );
+  if (JSON.stringify(rates) !== JSON.stringify(theirs))
+    shop.world.violate(
+      `the copy of the rates is not shipping's: ${JSON.stringify(theirs)} and ${JSON.stringify(rates)}`,
+    );
   const source = processOf(shop, "catalog").disk.rows<Record<string, string | number | null>>(
     "select sku, version, deleted, case when deleted then '' else name end as name, case when deleted then 0 else json_extract(price, '$.amount') end as amount from products order by sku",
   );
@@ -140,6 +167,7 @@ const repeated = new Set([
   "product.stocked",
   "stock.adjusted",
   "stock.availability",
+  "rate.set",
   "payment.refunded",
   "payment.voided",
   "order.lines-cancelled",

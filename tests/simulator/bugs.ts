@@ -113,6 +113,21 @@ export const bugs: Bug[] = [
     },
   },
   {
+    name: "uses of promotions that are not given back",
+    rewrite: sql("orders", /("promotion_uses"\."used") - 1/, "$1 - 0"),
+  },
+  {
+    name: "promotions whose limit nobody looks at",
+    rewrite: (_, text) =>
+      text
+        .replace(/("promotion_uses"\."used") < coalesce/, "$1 > -coalesce")
+        .replace(/^(select "promotion", "customer",) "used"/, '$1 0 * "used" as "used"'),
+  },
+  {
+    name: "a copy of the shipping rates that takes whatever comes last",
+    rewrite: sql("orders", /("shipping_rates"\."version") < \?$/, "$1 > 0 * ?"),
+  },
+  {
     name: "captures that are believed before the provider has answered",
     provider: (provider) => ({
       ...provider,

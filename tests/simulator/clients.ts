@@ -63,6 +63,9 @@ export class Clients {
       case "refund":
         this.#whenAccepted(command, command.order, (order) => this.#refund(command, order));
         return;
+      case "set":
+        this.#set(command);
+        return;
       case "price":
         this.#edit(command.name, "catalog", `/products/${command.sku}`, 5, (ifMatch) => ({
           method: "PATCH",
@@ -110,6 +113,18 @@ export class Clients {
     });
   }
 
+  /** What is there already is changed as it is. */
+  #set({ name, app, method, path, ...command }: Command & { do: "set" }): void {
+    const body = JSON.stringify(command.body);
+    this.#asking.ask(
+      { name, app, method, path, body, ...(method === "POST" ? { key: name } : {}) },
+      ({ status }) => {
+        if (status === 428) this.#edit(name, app, path, 5, (ifMatch) => ({ body, ifMatch }));
+        else this.busy.delete(name);
+      },
+    );
+  }
+
   #order(command: Command & { do: "order" }, attempt: number): void {
     const body = JSON.stringify({
       lines: command.lines.map(({ sku, quantity, unitPrice }) =>
@@ -121,12 +136,14 @@ export class Clients {
       shippingAddress: { name: "Ada", line1: "1 Main Street", city: "London", country: "GB" },
       payment: { method: "test", token: command.token },
       reference: command.name,
+      codes: command.codes,
+      shippingMethod: command.shippingMethod,
     });
     const { name } = command;
     const ask: Ask = { name, app: "orders", method: "POST", path: "/orders", body, key: name };
     this.#asking.ask(ask, (answer) => {
       if (answer.status === 202) return this.#placed(command, answer);
-      // The product may not have come to orders yet. A refusal is not kept with the key.
+      // The product, or what it is priced by, may not have come to orders yet. A refusal is not kept with the key.
       if (answer.status === 422 && attempt < 5) {
         this.#world.clock.after(500, undefined, () => this.#order(command, attempt + 1));
         return;

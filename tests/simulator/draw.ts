@@ -1,4 +1,4 @@
-import { apps, type Command, type Fault, type Line, type Plan, type Product } from "./plan.ts";
+import { type App, apps, type Command, type Fault, type Line, type Plan, type Product } from "./plan.ts";
 import { Random } from "./random.ts";
 
 const tokens = ["tok_ok", "tok_ok", "tok_ok", "tok_declined", "tok_timeout", "tok_flaky", "tok_slow"];
@@ -13,6 +13,7 @@ export function planOf(seed: number): Plan {
   const expires = after.chance(0.3);
   const sold =
     skus.length > 0 ? commands.map((command) => (expires ? expiring(after, command) : command)) : [];
+  const pricing = priced(random.fork("pricing"), sold, long);
   const network = random.fork("network");
   const often = () => network.pick([0, 0, 0.02, 0.1, 0.3]);
   return {
@@ -32,7 +33,7 @@ export function planOf(seed: number): Plan {
       unanswered: often() / 2,
       copies: 1,
     },
-    commands: [...sold, ...sold.flatMap((command) => afterSale(after, command, long))].sort(
+    commands: [...pricing, ...sold.flatMap((command) => afterSale(after, command, long))].sort(
       (a, b) => a.at - b.at,
     ),
     faults: faults(random.fork("faults"), long),
@@ -104,6 +105,44 @@ function trade(random: Random, long: number): { commands: Command[]; skus: strin
 /** Some cards cannot be asked again when their authorisation has run out. */
 const expiring = (random: Random, command: Command): Command =>
   command.do === "order" && random.chance(0.4) ? { ...command, token: "tok_expires" } : command;
+
+/** On some days there are promotions that few may have, taxes, and charges for sending; orders ask for them, or too soon. */
+function priced(random: Random, sold: Command[], long: number): Command[] {
+  if (!random.chance(0.2)) return sold;
+  const found: Command[] = [];
+  const set = (app: App, method: "POST" | "PUT", path: string, body: object) => {
+    const at = random.chance(0.7) ? 0 : random.between(0, long);
+    found.push({ at, name: `k${found.length + 1}`, do: "set", app, method, path, body });
+  };
+  const gbp = (amount: number) => ({ amount, currency: "GBP" });
+  const codes = ["FEW", "RARE"].slice(0, random.between(0, 2));
+  for (const code of random.chance(0.3) ? [...codes, undefined] : codes) {
+    const gift = random.chance(0.5)
+      ? { kind: "percentage", basisPoints: random.pick([500, 3_333, 10_000]) }
+      : { kind: "amount", amount: gbp(random.pick([1, 150, 2_500])) };
+    set("orders", "POST", "/promotions", { name: "Few", code, limit: random.pick([1, 1, 2, 3]), ...gift });
+  }
+  for (const of of ["standard", "shipping"])
+    if (random.chance(0.5)) {
+      const rate = { basisPoints: random.pick([500, 1_900, 2_000]), included: random.chance(0.5) };
+      set("orders", "PUT", `/tax-rates/GB/${of}`, rate);
+    }
+  const rates = random.pick([0, 1, 2, 4]);
+  for (let n = rates; n > 0; n--) {
+    const prices = [{ upToGrams: null, price: gbp(random.between(0, 20) * 25) }];
+    set("shipping", "PUT", "/shipping/rates/GB/standard", { name: "Standard", prices });
+  }
+  const asking = sold.map((command): Command => {
+    if (command.do !== "order") return command;
+    const asked = codes.filter(() => random.chance(0.5));
+    return {
+      ...command,
+      ...(asked.length > 0 ? { codes: asked } : {}),
+      ...(rates > 0 && random.chance(0.5) ? { shippingMethod: "standard" } : {}),
+    };
+  });
+  return [...found, ...asking];
+}
 
 /** What staff and the customer do about an order later: parts are cancelled, handed over, delivered, brought back. */
 function afterSale(random: Random, sold: Command, long: number): Command[] {

@@ -15,6 +15,8 @@ import { processOf, type Shop } from "./shop.ts";
 /** Checks an order when all has come to rest: its money, its goods, its parcels, and what it says of itself. */
 export function ended(shop: Shop, order: OrderState): void {
   const { id, status } = order;
+  const mispriced = price(order);
+  if (mispriced) shop.world.violate(`order ${id} ${mispriced}`);
   if (status === "rejected" || status === "cancelled") {
     holdsNothing(shop, id, status);
     return;
@@ -23,6 +25,18 @@ export function ended(shop: Shop, order: OrderState): void {
     ? (goods(shop, order) ?? parcels(shop, order) ?? money(shop, order) ?? standing(order))
     : "that is no end";
   if (wrong) shop.world.violate(`order ${id} is ${status}, but ${wrong}`);
+}
+
+/** What it costs is what all of it is worth, and what its promotions gave is off its lines. */
+function price(order: OrderState): string | undefined {
+  const { lines, total, price: parts } = order;
+  const all = worth(order, ({ quantity }) => quantity);
+  if (all !== total.amount) return `costs ${total.amount}, and its lines and its charge are worth ${all}`;
+  const off = lines.reduce((sum, { discount = 0 }) => sum + discount, 0);
+  const given = parts?.promotions.reduce((sum, { amount }) => sum + amount, 0) ?? 0;
+  return off === given && off === (parts?.discount ?? 0)
+    ? undefined
+    : `has ${off} off its lines, and promotions gave ${given}`;
 }
 
 function goods(shop: Shop, { id, lines, shipments = [], returns = [] }: OrderState): string | undefined {

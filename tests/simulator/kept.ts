@@ -17,6 +17,7 @@ export interface OrderState {
   total: { amount: number };
   /** What sending it is charged with. */
   shipping?: { amount: number };
+  price?: { discount: number; promotions: { id: string; amount: number }[] };
   shipments?: { id: string; status: string; units: { line: number; quantity: number }[] }[];
   returns?: { id: string; status: string; units: { line: number; quantity: number }[] }[];
 }
@@ -28,6 +29,8 @@ export interface LineState {
   kind: "physical" | "service";
   /** What all of it is worth, where that is not its quantity times its price. */
   total?: number;
+  /** What promotions have taken off. */
+  discount?: number;
   shipped?: number;
   leaving?: number;
   cancelled?: number;

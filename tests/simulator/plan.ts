@@ -1,7 +1,9 @@
 /** What a client does. `at` is in ms from the start. */
 export type Command = { at: number; name: string } & (
   | { do: "import"; products: Product[] }
-  | { do: "order"; lines: Line[]; token: string; twice: boolean }
+  | ({ do: "order"; lines: Line[]; token: string; twice: boolean } & Asked)
+  /** Staff sets what orders are priced by: a promotion, a tax rate, what sending costs. */
+  | { do: "set"; app: App; method: "POST" | "PUT"; path: string; body: object }
   /** Without lines: all of it, or all that is left of it. */
   | { do: "cancel"; order: string; lines?: Line[] }
   /** Without an amount: all of it. */
@@ -19,6 +21,12 @@ export type Command = { at: number; name: string } & (
   | { do: "delist"; sku: string }
   | { do: "relist"; sku: string; amount: number }
 );
+
+/** What an order asks for besides goods. */
+export interface Asked {
+  codes?: string[];
+  shippingMethod?: string;
+}
 
 export interface Product {
   sku: string;

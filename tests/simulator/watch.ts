@@ -48,6 +48,10 @@ export class Watch {
 
   #orders(): void {
     const { world, book } = this.#shop;
+    const [over] = processOf(this.#shop, "orders").disk.rows(
+      `select id, used from promotions join promotion_uses uses on uses.promotion = id and customer = '' where used > most limit 1`,
+    );
+    if (over) world.violate(`a promotion is used more than it may be: ${JSON.stringify(over)}`);
     const rows = processOf(this.#shop, "orders").disk.rows<{ id: string; status: string; state: string }>(
       "select id, status, state from orders where status not in ('placed', 'reserved', 'aborting')",
     );
