@@ -40,7 +40,7 @@ export {
   type StoreOf,
   service,
 } from "./service.ts";
-export { openShared, sealShared, secretOf } from "./shared.ts";
+export { openShared, readSecret, sealShared, secretOf } from "./shared.ts";
 export { line, lines } from "./text.ts";
 export { traceId } from "./trace.ts";
 export { type Outcome, transact, untilCommitted } from "./transact.ts";

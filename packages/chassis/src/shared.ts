@@ -6,26 +6,26 @@ const fresh = 60_000;
 
 type Secrets = Pick<Kit<unknown>, "sidecar" | "now">;
 
-const known = new WeakMap<object, Map<string, { value: Promise<Uint8Array>; at: number }>>();
+const known = new WeakMap<object, Map<string, { value: Promise<unknown>; at: number }>>();
 
 /**
- * 32 bytes of the secret store, there in base64url. What was read is used for a minute, and longer while the store
- * is away.
- * @throws {Error} when it was never read and cannot be, or is not 32 bytes
+ * What a secret of the store says. What was read is used for a minute, and longer while the store is away.
+ * @param parse reads the text; throws where it cannot. A secret has one way to be read
+ * @throws {Error} when it was never read and cannot be, or what `parse` throws
  */
-export function secretOf({ sidecar, now }: Secrets, name: string): Promise<Uint8Array> {
-  const secrets = known.get(sidecar) ?? new Map();
+export function readSecret<T>(
+  { sidecar, now }: Secrets,
+  name: string,
+  parse: (text: string) => T,
+): Promise<T> {
+  const secrets = (known.get(sidecar) ?? new Map()) as Map<string, { value: Promise<T>; at: number }>;
   known.set(sidecar, secrets);
   const before = secrets.get(name);
   if (before && Math.abs(now() - before.at) < fresh) return before.value;
   const value = sidecar
     .secrets("secrets")
     .get(name)
-    .then((text) => {
-      const bytes = new Uint8Array(Buffer.from(text, "base64url"));
-      if (bytes.byteLength !== 32) throw new Error(`the secret ${name} is not 32 bytes in base64url`);
-      return bytes;
-    })
+    .then(parse)
     .catch((error: unknown) => {
       if (before) return before.value;
       secrets.delete(name);
@@ -34,6 +34,17 @@ export function secretOf({ sidecar, now }: Secrets, name: string): Promise<Uint8
   secrets.set(name, { value, at: now() });
   return value;
 }
+
+/**
+ * 32 bytes of the secret store, there in base64url; remembered as {@link readSecret} does.
+ * @throws {Error} when it was never read and cannot be, or is not 32 bytes
+ */
+export const secretOf = (kit: Secrets, name: string): Promise<Uint8Array> =>
+  readSecret(kit, name, (text) => {
+    const bytes = new Uint8Array(Buffer.from(text, "base64url"));
+    if (bytes.byteLength !== 32) throw new Error(`the secret ${name} is not 32 bytes in base64url`);
+    return bytes;
+  });
 
 /**
  * Seals a text for those who have the same secret (JWE, RFC 7516, compact: dir, A256GCM): no broker, dead letter or
