@@ -2,7 +2,7 @@ import type { Rejection } from "chassis";
 import { fulfilled } from "./fulfilment.ts";
 import { type CancelReason, holds, type Order, type OrderEvent } from "./order.ts";
 import { leadingOn } from "./standing.ts";
-import { assigned, counted, open, type Piece, type Units, unitsOf } from "./units.ts";
+import { assigned, counted, errorsOf, open, type Piece, type Units, unitsOf } from "./units.ts";
 import { excess, remaining } from "./worth.ts";
 
 export interface Cancel {
@@ -71,10 +71,7 @@ function cancelSome(order: Order, asked: Piece[], at: number): OrderEvent[] | Re
   return {
     rejected: "not-cancellable",
     detail: "Not so much of the order is still to be sent: return what has come",
-    errors: short.map(({ index, most }) => ({
-      pointer: `/lines/${index}/${most > 0 ? "quantity" : "sku"}`,
-      detail: most > 0 ? `at most ${most} can be cancelled` : "nothing of it can be cancelled",
-    })),
+    errors: errorsOf(short, "cancelled"),
   };
 }
 

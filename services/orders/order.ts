@@ -122,6 +122,10 @@ export function holds(order: Order): Held {
   return { stock: true, money: order.status !== "placed" && order.total.amount > 0 };
 }
 
+/** Whether its money is certain: it is on its way to its customer, or has come there. */
+export const isPaid = (status: Order["status"]): boolean =>
+  status === "confirmed" || status === "shipped" || status === "delivered" || status === "returned";
+
 /** The status that a client reads. */
 export function shown(order: Order): PublicStatus {
   return order.history.at(-1)?.status ?? "placed";

@@ -21,7 +21,7 @@ import {
   transact,
 } from "chassis";
 import type { Context } from "hono";
-import { type InferOutput, safeParse } from "valibot";
+import { type InferOutput, is, safeParse } from "valibot";
 import { unbuyable } from "./acceptable.ts";
 import { contents } from "./carts.ts";
 import {
@@ -261,10 +261,4 @@ function set(kept: KeptTaxRate | undefined): KeptTaxRate {
   return kept;
 }
 
-const isTaxKey = (value: unknown): value is { country: string; class: string } =>
-  typeof value === "object" &&
-  value !== null &&
-  "country" in value &&
-  "class" in value &&
-  typeof value.country === "string" &&
-  typeof value.class === "string";
+const isTaxKey = (value: unknown): value is InferOutput<typeof TaxKey> => is(TaxKey, value);

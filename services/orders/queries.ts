@@ -1,7 +1,7 @@
 import type { Progress } from "chassis";
 import type { Contact, OrderStep, OrderView } from "./contracts.ts";
 import type { Order, PublicStatus } from "./order.ts";
-import { shown } from "./order.ts";
+import { isPaid, shown } from "./order.ts";
 import type { Note, Personal } from "./personal.ts";
 import { lineView, partsView } from "./pricing-view.ts";
 import { counted, open, pieces, shipped } from "./units.ts";
@@ -39,9 +39,6 @@ export function view(order: Order, personal: Personal | undefined): OrderView {
  */
 export const contactOf = ({ reference }: Order, personal: Personal | undefined): Contact | undefined =>
   personal && { ...personal.customer, reference, language: personal.language };
-
-const isPaid = (status: PublicStatus): boolean =>
-  status === "confirmed" || status === "shipped" || status === "delivered" || status === "returned";
 
 function countersOf(line: Order["lines"][number], status: PublicStatus) {
   if (status === "cancelled") return { shipped: 0, cancelled: line.quantity, returned: 0 };

@@ -1,8 +1,8 @@
-import type { FieldError, Rejection } from "chassis";
+import type { Rejection } from "chassis";
 import type { Return } from "./fulfilment.ts";
-import type { Money, Order, OrderEvent } from "./order.ts";
+import { isPaid, type Money, type Order, type OrderEvent } from "./order.ts";
 import { leadingOn } from "./standing.ts";
-import { assigned, counted, kept, type Piece, type Units } from "./units.ts";
+import { assigned, counted, errorsOf, kept, type Piece, type Units } from "./units.ts";
 import { refundFor } from "./worth.ts";
 
 export interface AskReturn {
@@ -28,7 +28,7 @@ export function askReturn(
   order: Order,
   { lines, atHand, writeOff, at }: AskReturn,
 ): OrderEvent[] | Rejection {
-  if (!hasSent(order)) {
+  if (!isPaid(order.status)) {
     return { rejected: "not-returnable", detail: "Nothing of the order has been sent: it can be cancelled" };
   }
   const { returns = [] } = order;
@@ -70,9 +70,6 @@ export function settle(order: Order, at: number, returnId: string, what: "goods"
   return one?.pending?.[what] ? leadingOn(order, [{ type: "return-settled", at, returnId, what }], at) : [];
 }
 
-const hasSent = ({ status }: Order): boolean =>
-  status === "confirmed" || status === "shipped" || status === "delivered" || status === "returned";
-
 type Returned = Pick<Return, "id" | "units" | "amount">;
 
 /** Others may have come back since it was asked for: units are worth what they are when they come. */
@@ -88,10 +85,5 @@ const received = (order: Order, returned: Returned, writtenOff: Units[], at: num
 const notReturnable = (detail: string, short: { index: number; most: number }[]): Rejection => ({
   rejected: "not-returnable",
   detail,
-  errors: short.map(
-    ({ index, most }): FieldError => ({
-      pointer: `/lines/${index}/${most > 0 ? "quantity" : "sku"}`,
-      detail: most > 0 ? `at most ${most} can be returned` : "nothing of it can be returned",
-    }),
-  ),
+  errors: errorsOf(short, "returned"),
 });

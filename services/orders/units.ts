@@ -1,3 +1,4 @@
+import type { FieldError } from "chassis";
 import type { Line, Money } from "./order.ts";
 
 /** The units of an order's lines: which have left, which were cancelled, which came back. */
@@ -81,6 +82,16 @@ export function assigned(
   });
   return { units: unitsOf(lines, (_, index) => taken[index] ?? 0), short };
 }
+
+/** Says of places that there is not room enough for how much there is. */
+export const errorsOf = (
+  short: { index: number; most: number }[],
+  done: "cancelled" | "returned",
+): FieldError[] =>
+  short.map(({ index, most }) => ({
+    pointer: `/lines/${index}/${most > 0 ? "quantity" : "sku"}`,
+    detail: most > 0 ? `at most ${most} can be ${done}` : `nothing of it can be ${done}`,
+  }));
 
 const samePrice = (one: Money, other: Money): boolean =>
   one.amount === other.amount && one.currency === other.currency;

@@ -58,8 +58,8 @@ export const refundFor = (order: Order, units: Units[]): number => {
 export const atOnce = ({ lines }: Order): number =>
   sum(lines, (line) => (line.kind === "service" ? worth(line) : 0));
 
-/** What payments is told to capture at once; undefined would be everything. */
-export const captureNow = (order: Order): Money | undefined => ({
+/** What payments is told to capture at once. */
+export const captureNow = (order: Order): Money => ({
   amount: atOnce(order),
   currency: order.total.currency,
 });
