@@ -1,5 +1,6 @@
 /** Colleagues who send what was ordered, whole or in parts, hear that it has arrived, and take back what comes back. */
 import { setTimeout as pause } from "node:timers/promises";
+import { each } from "../each.ts";
 import type { Client } from "./client.ts";
 import { type Random, random } from "./random.ts";
 
@@ -44,11 +45,12 @@ export class Mailroom {
     while (!until.aborted) {
       const [pending, sent] = await Promise.all([this.#list("pending"), this.#list("dispatched")]);
       for (const { orderId } of sent) this.#tell(orderId);
-      await this.#each([
+      const work = [
         ...pending.map((parcel) => () => this.#send(parcel)),
         ...sent.map((parcel) => () => this.#deliver(parcel)),
         ...this.#back.splice(0).map((back) => () => this.#receive(back)),
-      ]);
+      ];
+      await each(work, atOnce, (one) => one());
       await pause(looksEveryMs, undefined, { signal: until }).catch(() => undefined);
     }
   }
@@ -80,14 +82,6 @@ export class Mailroom {
       if (cursor === null) break;
     }
     return found;
-  }
-
-  async #each(work: (() => Promise<void>)[]): Promise<void> {
-    const left = work.values();
-    const hands = Array.from({ length: atOnce }, async () => {
-      for (const one of left) await one();
-    });
-    await Promise.all(hands);
   }
 
   async #send({ id, lines }: Parcel): Promise<void> {

@@ -1,13 +1,14 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import type { Api } from "../api-client.ts";
+import { each } from "../each.ts";
 import { OrdersWatch } from "../orders-watch.ts";
 import { Progress } from "../progress.ts";
 import { type Books, books, stocked } from "./books.ts";
 import { broughtBack } from "./bringing-back.ts";
 import { type Footprint, footprint, nothing, readOrder } from "./footprint.ts";
 import { handedOver } from "./handing-over.ts";
-import { each, look } from "./insist.ts";
+import { look } from "./insist.ts";
 import { newest, type Placed, placed } from "./placing.ts";
 import { type PlannedOrder, type PlannedReturn, plan, type Skipped, type Unmatched } from "./plan.ts";
 import { readRetail } from "./read.ts";
