@@ -121,6 +121,8 @@ export const ways: Way[] = [
   { path: "/api/orders/:id/returns", service: "orders", methods: ["POST"] },
   { path: "/api/orders/:id/returns/:returnId/receive", service: "orders", methods: ["POST"] },
 
+  { path: "/api/order-statuses", service: "orders", methods: ["GET"] },
+
   { path: "/api/quotes", service: "orders", methods: ["POST"] },
   { path: "/api/promotions", service: "orders", methods: ["GET", "POST"] },
   { path: "/api/promotions/:id", service: "orders", methods: ["GET", "PUT", "DELETE"] },

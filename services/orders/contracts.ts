@@ -196,6 +196,18 @@ export type OrderStep = v.InferOutput<typeof OrderStep>;
 
 export const OrderList = v.object({ items: v.array(OrderView), nextCursor: v.nullable(v.string()) });
 
+/** Ids with a comma between. */
+export const StatusQuery = v.strictObject({
+  ids: v.pipe(
+    v.string(),
+    v.regex(/^[\w-]{1,64}(,[\w-]{1,64}){0,99}$/, "must be 1 to 100 ids of orders, with a comma between"),
+  ),
+});
+/** How far orders are, those that the caller may see. */
+export const OrderStatuses = v.object({
+  items: v.array(v.object({ id: v.string(), version: v.number(), status: Status })),
+});
+
 /** Whom to write to about an order. `language` is an Accept-Language. */
 export const Contact = v.object({
   email: v.string(),

@@ -74,6 +74,10 @@ export const examples: Examples = {
     answer: accepted,
   },
   "GET /orders": { parameters: { limit: "3" }, answer: { items: [confirmed], nextCursor: null } },
+  "GET /order-statuses": {
+    parameters: { ids: placed },
+    answer: { items: [{ id: confirmed.id, version: 4, status: "confirmed" }] },
+  },
   "GET /orders/{id}": { parameters: { id: placed }, answer: confirmed },
   "GET /orders/{id}/events": { parameters: { id: placed } },
   "POST /orders/{id}/returns": {

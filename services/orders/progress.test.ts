@@ -122,3 +122,36 @@ describe("the live progress of an order", () => {
     expect(await seen).toEqual(["1 placed"]);
   });
 });
+
+describe("how far many orders are", () => {
+  interface Statuses {
+    items: { id: string; version: number; status: string }[];
+  }
+  const ask = async (ids: string[], scopes: string[], caller: string): Promise<Statuses> =>
+    (await (
+      await shop.request(`/order-statuses?ids=${ids.join(",")}`, { scopes, caller })
+    ).json()) as Statuses;
+
+  test("is told of those that the caller may see, each once, as they are now", async () => {
+    const mine = await place();
+    const guests = await place(true);
+    await shop.deliver(StockReserved, { orderId: mine.id });
+    const all = [mine.id, guests.id, mine.id, "nobody-s"];
+    expect(await ask(all, ["orders:read"], "ada")).toEqual({
+      items: [{ id: mine.id, version: 2, status: "reserved" }],
+    });
+    expect(await ask(all, ["orders:read"], "eve")).toEqual({ items: [] });
+    const { items } = await ask(all, ["orders:manage"], "staff");
+    expect(items.map(({ id, status }) => `${id} ${status}`).sort()).toEqual(
+      [`${mine.id} reserved`, `${guests.id} placed`].sort(),
+    );
+  });
+
+  test("takes one to a hundred ids", async () => {
+    const status = async (ids: string): Promise<number> =>
+      (await shop.request(`/order-statuses?ids=${ids}`, { scopes: ["orders:read"], caller: "ada" })).status;
+    const many = (count: number): string => Array.from({ length: count }, (_, at) => `id-${at}`).join(",");
+    expect(await Promise.all(["", "a,", ",a", "a b", many(101)].map(status))).toEqual(Array(5).fill(400));
+    expect(await Promise.all(["a", many(100)].map(status))).toEqual([200, 200]);
+  });
+});

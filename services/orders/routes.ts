@@ -23,7 +23,16 @@ import {
 } from "chassis";
 import { unacceptable } from "./acceptable.ts";
 import { basket, ordered } from "./carts.ts";
-import { Contact, NewOrder, OrderList, OrderQuery, OrderStep, OrderView } from "./contracts.ts";
+import {
+  Contact,
+  NewOrder,
+  OrderList,
+  OrderQuery,
+  OrderStatuses,
+  OrderStep,
+  OrderView,
+  StatusQuery,
+} from "./contracts.ts";
 import { ensureOpen, PaymentsOff } from "./flags.ts";
 import { digest, digested, found, fulfilmentRoutes } from "./fulfilment-routes.ts";
 import { place } from "./order.ts";
@@ -116,6 +125,23 @@ export const routes = router<Store>()
     },
   )
   .get(
+    "/order-statuses",
+    says(
+      "How far up to a hundred orders are, for whoever waits for them; those that the caller may not see are missing",
+      {
+        200: OrderStatuses,
+        ...problems(400, 403),
+      },
+    ),
+    owned({ all: ["orders:manage"], own: ["orders:read"] }),
+    query(StatusQuery),
+    async (c) => {
+      const ids = [...new Set(c.req.valid("query").ids.split(","))];
+      const items = await c.var.kit.store.statuses(c.var.reach, ids);
+      return cacheable(c, { items }, "private, no-cache");
+    },
+  )
+  .get(
     "/orders/:id",
     says("Read an order", { 200: OrderView, ...problems(401, 404) }),
     owned({ all: ["orders:manage"], own: ["orders:read"], key: "Order-Key" }),
@@ -140,7 +166,9 @@ export const routes = router<Store>()
       const reach = digested(c.var.reach);
       found(await store.reachable(id, reach));
       const read = async () => progress(await store.reachable(id, reach));
-      return follow(c, { id, versions: store.versions, read });
+      const versions = async (ids: string[]) =>
+        new Map((await store.statuses("all", ids)).map(({ id, version }) => [id, version]));
+      return follow(c, { id, versions, read });
     },
   )
   .get(

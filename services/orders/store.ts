@@ -89,6 +89,11 @@ export const store = defineStore(
   (db, t, sealed) => {
     const personal = personalKeeper(sealed);
     const pricing = pricingStore(db, t);
+    /** Those that a caller may ask for together. A key opens one order: of many, none. */
+    const within = (reach: Reach): SQL | undefined => {
+      if (reach === "all") return undefined;
+      return reach.owner === undefined ? sql`1 = 0` : eq(t.orders.owner, reach.owner);
+    };
     const orderOf = (row: { state: Kept } | undefined): Order | undefined => row && personal.read(row.state);
     return {
       personal,
@@ -116,13 +121,16 @@ export const store = defineStore(
         return guests?.state.keyDigest === key ? orderOf(guests) : undefined;
       },
 
-      /** The versions of those orders that there are. */
-      async versions(ids: string[]): Promise<Map<string, number>> {
-        const rows = await db
-          .select({ id: t.orders.id, version: t.orders.version })
+      /** How far those of these orders are that are within the caller's reach. */
+      async statuses(
+        reach: Reach,
+        ids: string[],
+      ): Promise<{ id: string; version: number; status: PublicStatus }[]> {
+        const { id, version, status } = t.orders;
+        return db
+          .select({ id, version, status })
           .from(t.orders)
-          .where(inArray(t.orders.id, ids));
-        return new Map(rows.map(({ id, version }) => [id, version]));
+          .where(and(inArray(id, ids), within(reach)));
       },
 
       /** The rows, events and deadlines that come of what was decided. */
@@ -233,10 +241,8 @@ export const store = defineStore(
         reach: Reach,
         { customer, status, reference, after, limit }: OrderFilter,
       ): Promise<{ order: Order; placedAt: number }[]> {
-        // A key opens one order; it does not list any.
-        if (reach !== "all" && reach.owner === undefined) return [];
         const wanted: (SQL | undefined)[] = [
-          reach === "all" ? undefined : eq(t.orders.owner, reach.owner ?? ""),
+          within(reach),
           customer === undefined
             ? undefined
             : or(

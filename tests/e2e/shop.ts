@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { type Api, type CallOptions, openApi, Refused } from "../../packages/souk/src/api-client.ts";
 import { type OrderSeen, OrdersWatch } from "../../packages/souk/src/orders-watch.ts";
+import { insist } from "../../packages/souk/src/retail/insist.ts";
 import { type Shop, type ShopOptions, startShop } from "../../packages/souk/src/shop.ts";
 import { holdToIt } from "./served.ts";
 
@@ -151,7 +152,10 @@ export async function testShop(
     },
     settled: (order, withinMs = 30_000) =>
       Promise.race([
-        watch.settled(order.id),
+        watch.settled(order.id).then(async ({ id }) => {
+          const until = performance.now() + withinMs;
+          return (await insist<OrderSeen>(api, `/api/orders/${id}`, {}, until)).body;
+        }),
         pause(withinMs, undefined, { ref: false }).then(async () => {
           const now = await api
             .call<OrderSeen>(`/api/orders/${order.id}`)

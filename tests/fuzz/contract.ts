@@ -28,7 +28,7 @@ export interface Operation {
   method: string;
   /** As in the document: `/orders/{id}`. */
   path: string;
-  query: { name: string; schema: Schema }[];
+  query: { name: string; schema: Schema; required: boolean }[];
   /** Schemas of the body by media type; none when it takes no body. */
   body: Record<string, Schema>;
   /** By status, then by media type; an answer without a body has no media type. */
@@ -40,7 +40,7 @@ interface Media {
 }
 type Components = Record<string, Record<string, unknown>>;
 interface Described {
-  parameters?: { in: string; name: string; schema?: Schema }[];
+  parameters?: { in: string; name: string; schema?: Schema; required?: boolean }[];
   requestBody?: { content?: Record<string, Media> };
   responses: Record<string, { content?: Record<string, Media> }>;
 }
@@ -84,7 +84,7 @@ export function operationsOf(service: string): Operation[] {
       path,
       query: parameters
         .filter((parameter) => parameter.in === "query")
-        .map(({ name, schema = {} }) => ({ name, schema })),
+        .map(({ name, schema = {}, required = false }) => ({ name, schema, required })),
       body: schemas(requestBody?.content),
       answers: Object.fromEntries(
         Object.entries(responses).map(([status, { content }]) => [Number(status), schemas(content)]),

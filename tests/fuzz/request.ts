@@ -148,11 +148,10 @@ function draft(operation: Operation, hints: Hints): fc.Arbitrary<Draft> {
       },
       { weight: 1, arbitrary: honestText },
     ) as fc.Arbitrary<string>;
-  const query = operation.query.map(({ name, schema: of }) =>
-    fc
-      .option((hints[`?${name}`] ?? valid(of, hints)) as fc.Arbitrary<string>, { freq: 2 })
-      .map((text) => [name, text] as const),
-  );
+  const query = operation.query.map(({ name, schema: of, required }) => {
+    const text = (hints[`?${name}`] ?? valid(of, hints)) as fc.Arbitrary<string>;
+    return (required ? text : fc.option(text, { freq: 2 })).map((text) => [name, text] as const);
+  });
   const guarded = ["PUT", "PATCH", "DELETE"].includes(operation.method);
   return fc
     .record({

@@ -134,6 +134,18 @@ describe("orders", async () => {
     expect(await listed(query, eve)).toEqual({ status: 200, items: [], nextCursor: null });
   });
 
+  test("nor whether there are orders of others, and how far they are", async () => {
+    const ids = [adas.id, graces.id, "nothing"].join(",");
+    const statuses = async (who: object): Promise<unknown> =>
+      (await app.request(`/order-statuses?ids=${ids}`, who)).json();
+    expect(await statuses(eve)).toEqual({ items: [] });
+    expect(await statuses(ada)).toMatchObject({ items: [{ id: adas.id }] });
+    const keyed = await app.request(`/order-statuses?ids=${ids}`, {
+      headers: { "order-key": graces.orderKey ?? "" },
+    });
+    expect(keyed.status).toBe(401);
+  });
+
   test("nor from a place that her list or a forger has given", async () => {
     await place(ada);
     const first = (await (await app.request("/orders?limit=1", ada)).json()) as { nextCursor: string };

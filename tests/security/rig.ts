@@ -56,9 +56,9 @@ export async function rigOf(service: string, behind: Rig[] = []): Promise<Rig> {
     id: world.id,
     thing: world.thing,
     async ask(route, role, { params, key }, person = "caller") {
-      const path = route.path.replace(/:(\w+)/g, (_, name: string) =>
-        encodeURIComponent(params[name] ?? "none"),
-      );
+      const path =
+        route.path.replace(/:(\w+)/g, (_, name: string) => encodeURIComponent(params[name] ?? "none")) +
+        (queries[`${route.method} ${route.path}`] ?? "");
       const body = bodies(route, params, ++asked);
       const options = {
         method: route.method,
@@ -111,6 +111,9 @@ interface Body {
   media: string;
   text: string;
 }
+
+/** What a route cannot do without. */
+const queries: Record<string, string> = { "GET /order-statuses": "?ids=none" };
 
 /** What each route is sent: what is written here, or whatever fits the schema of its contract. */
 const written: Record<string, (params: Record<string, string>, n: number) => object> = {

@@ -1,19 +1,25 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Api } from "./api-client.ts";
 
-/** What is read of an order. */
-export interface OrderSeen {
+/** How far an order is. */
+export interface OrderStatus {
   id: string;
   status: string;
+}
+
+/** What is read of an order. */
+export interface OrderSeen extends OrderStatus {
   reason?: string;
   total: { amount: number; currency: string };
 }
 
 const settled = new Set(["confirmed", "shipped", "delivered", "returned", "rejected", "cancelled"]);
+/** As many as the shop tells in one answer. */
+const mostAtOnce = 100;
 
-/** Waits for many orders at once by reading the list of the newest, and single ones only when they have left it. */
+/** Waits for many orders at once, by asking the shop how far they all are. */
 export class OrdersWatch {
-  readonly #waiting = new Map<string, { resolve(order: OrderSeen): void; since: number }>();
+  readonly #waiting = new Map<string, (order: OrderStatus) => void>();
   #running = false;
   #failure: unknown;
 
@@ -23,10 +29,8 @@ export class OrdersWatch {
   ) {}
 
   /** Resolves when the order is confirmed (it may be shipped by then), rejected or cancelled. */
-  settled(id: string): Promise<OrderSeen> {
-    const done = new Promise<OrderSeen>((resolve) =>
-      this.#waiting.set(id, { resolve, since: performance.now() }),
-    );
+  settled(id: string): Promise<OrderStatus> {
+    const done = new Promise<OrderStatus>((resolve) => this.#waiting.set(id, resolve));
     if (!this.#running) void this.#run();
     return done;
   }
@@ -58,23 +62,18 @@ export class OrdersWatch {
   }
 
   async #look(): Promise<void> {
-    // The newest are those that wait, give or take the few that came from elsewhere.
-    const limit = Math.min(100, this.#waiting.size + 8);
-    const { body } = await this.api.call<{ items: OrderSeen[] }>(`/api/orders?limit=${limit}`);
-    const seen = new Set(body.items.map((order) => order.id));
-    for (const order of body.items) this.#tell(order);
-    const left = [...this.#waiting].filter(
-      ([id, { since }]) => !seen.has(id) && performance.now() - since > 200,
-    );
-    for (const [id] of left.slice(0, 20)) {
-      this.#tell((await this.api.call<OrderSeen>(`/api/orders/${id}`)).body);
+    const ids = [...this.#waiting.keys()];
+    for (let at = 0; at < ids.length; at += mostAtOnce) {
+      const some = ids.slice(at, at + mostAtOnce).join(",");
+      const { body } = await this.api.call<{ items: OrderStatus[] }>(`/api/order-statuses?ids=${some}`);
+      for (const order of body.items) this.#tell(order);
     }
   }
 
-  #tell(order: OrderSeen): void {
-    const waiter = this.#waiting.get(order.id);
-    if (!waiter || !settled.has(order.status)) return;
+  #tell(order: OrderStatus): void {
+    const resolve = this.#waiting.get(order.id);
+    if (!resolve || !settled.has(order.status)) return;
     this.#waiting.delete(order.id);
-    waiter.resolve(order);
+    resolve(order);
   }
 }

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Api } from "../api-client.ts";
 import type { OrderSeen, OrdersWatch } from "../orders-watch.ts";
+import { readOrder } from "./footprint.ts";
 import { insist } from "./insist.ts";
 import type { PlannedOrder } from "./plan.ts";
 
@@ -14,6 +15,8 @@ export interface Placed {
 }
 
 type Dated = OrderSeen & { history: { at: string }[] };
+
+const inVain = new Set(["rejected", "cancelled"]);
 
 const placedAt = ({ history }: Dated): string => history[0]?.at ?? "";
 
@@ -74,10 +77,10 @@ async function placedOnce(
     // Also when it was this run that placed it, and the answer got lost.
     const replayed = headers.get("idempotent-replayed") === "true";
     const again = replayed && placedAt(body) <= since;
-    return {
-      order: await Promise.race([watch.settled(body.id), pause(patienceMs, body, { ref: false })]),
-      again,
-    };
+    const seen = await Promise.race([watch.settled(body.id), pause(patienceMs, body, { ref: false })]);
+    // Only the order itself says why it came to nothing.
+    const order = inVain.has(seen.status) ? await readOrder(api, body.id) : { ...body, ...seen };
+    return { order, again };
   } catch (error) {
     return { refused: error instanceof Error ? error.message : String(error), again: false };
   }
