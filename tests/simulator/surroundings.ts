@@ -25,7 +25,7 @@ export function surround(clock: Clock, random: Random): () => void {
     if (timer) (timer as Due).cancelled = true;
   };
   let ids = 0;
-  const unique = () => `u${++ids}`;
+  const unique = () => `00000000-0000-4000-8000-${String(++ids).padStart(12, "0")}`;
 
   const replaced: [object, string, unknown][] = [
     [globalThis, "Date", SimulatedDate],

@@ -193,7 +193,7 @@ export function outbox(db: Db, options: OutboxOptions): Outbox {
   ): StoredEvent {
     const event: StoredEvent = {
       seq: 0,
-      id: id ?? crypto.randomUUID(),
+      id: id ?? uuidv7(at),
       topic,
       type,
       key,
@@ -314,6 +314,16 @@ export function outbox(db: Db, options: OutboxOptions): Outbox {
       };
     },
   };
+}
+
+/**
+ * A UUID of version 7 (RFC 9562, section 5.7). Ids that rise with time lie side by side in the indexes of whoever keeps
+ * them, the receivers' inboxes above all: a batch writes a page instead of one for each.
+ * @param at milliseconds since 1970
+ */
+function uuidv7(at: number): string {
+  const time = Math.trunc(at).toString(16).padStart(12, "0");
+  return `${time.slice(0, 8)}-${time.slice(8)}-7${crypto.randomUUID().slice(15)}`;
 }
 
 const statements = (dialect: DialectName) => ({

@@ -75,7 +75,11 @@ for (const dialect of dialects)
         time: "2026-01-02T03:04:05.678Z",
         headers,
       });
-      expect(taken[1]?.id).toMatch(/^[0-9a-f-]{36}$/);
+      // Version 7 and the variant of RFC 9562; its first 48 bits are the time in milliseconds.
+      const made = taken[1]?.id ?? "";
+      expect(made).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+      const madeAt = Number.parseInt(made.slice(0, 8) + made.slice(9, 13), 16);
+      expect(new Date(madeAt).toISOString()).toBe(taken[1]?.time ?? "");
       expect(Date.parse(taken[1]?.time ?? "")).toBeCloseTo(Date.now(), -4);
       expect(taken[1]?.headers).toEqual({});
     });
