@@ -31,6 +31,7 @@ const rooms: Record<string, Room> = {
       "./provider/*",
       "./accounts.ts",
       "./flags.ts",
+      "./reconciliation.ts",
       "type:./*",
     ],
   },
@@ -52,6 +53,10 @@ const rooms: Record<string, Room> = {
   },
   "carts.ts": {
     says: "carts, which lie in the state store, or with the service that has them",
+    may: ["chassis", "valibot", "./*", "type:*"],
+  },
+  "reconciliation.ts": {
+    says: "our books compared with the providers', some payments at a time",
     may: ["chassis", "valibot", "./*", "type:*"],
   },
   "flags.ts": {

@@ -31,7 +31,7 @@ import { decide, type Payment } from "./payment.ts";
 import { providersOf, webhookSecrets } from "./providers/index.ts";
 import { BadSignature, readWebhook } from "./providers/stripe-webhook.ts";
 import { ledgerView, reconciliationTag, reconciliationView, view } from "./queries.ts";
-import { beginReconciliation } from "./reactions.ts";
+import { beginReconciliation } from "./reconciliation.ts";
 import type { Store } from "./store.ts";
 
 export const routes = router<Store>()

@@ -1,5 +1,6 @@
 import { service } from "chassis";
-import { checks, crons, jobs, measures, reactions } from "./reactions.ts";
+import { checks, crons, jobs, reactions } from "./reactions.ts";
+import { measures } from "./reconciliation.ts";
 import { routes } from "./routes.ts";
 import { store } from "./store.ts";
 
