@@ -3,11 +3,11 @@ import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { type Api, openApi } from "../api-client.ts";
-import { type OrderSeen, OrdersWatch } from "../orders-watch.ts";
+import { OrdersWatch } from "../orders-watch.ts";
 import { table } from "../retail/report.ts";
 import { startShop } from "../shop.ts";
 import { vitals } from "../vitals.ts";
-import { load, type Measured } from "./measure.ts";
+import { load, type Measured, throughput } from "./measure.ts";
 import { measureRaw } from "./raw.ts";
 
 const concurrencies = [1, 8, 32];
@@ -16,6 +16,8 @@ interface Report {
   machine: { cores: number; model: string };
   startUp: { coldMs: number; warmMs: number };
   orders: Record<number, Measured & { raw: Measured; ratio: number }>;
+  /** Orders a second that are confirmed when nobody waits for it before the next. */
+  throughput: { perSecond: number; raw: number; ratio: number };
   catalog: Measured;
   memory: { name: string; pssMiB: number }[];
 }
@@ -55,18 +57,27 @@ async function measure(ms: number, say: (text: string) => void): Promise<Report>
       const api = await openApi(join(home, "dev-client.json"), shop.url);
       const skus = await stock(api);
       const orders: Report["orders"] = {};
+      const { place, confirmed } = buyer(api, skus);
+      const buy = async () => confirmed(await place());
       for (const concurrency of concurrencies) {
         say(`orders to confirmed, ${concurrency} at a time…`);
-        const measured = await load(buyer(api, skus), { concurrency, ms, warmUpMs });
-        const limit = raw.get(concurrency);
+        const measured = await load(buy, { concurrency, ms, warmUpMs });
+        const limit = raw.orders.get(concurrency);
         if (!limit) throw new Error(`no raw limit at ${concurrency}`);
         orders[concurrency] = { ...measured, raw: limit, ratio: measured.perSecond / limit.perSecond };
       }
       say("catalog reads…");
       const catalog = await load(reader(api, skus), { concurrency: 32, ms, warmUpMs });
       const memory = vitals(shop.run).map(({ name, pssMiB }) => ({ name, pssMiB }));
+      const concurrency = Math.max(...concurrencies);
+      say(`orders as fast as they are taken, ${concurrency} requests at a time…`);
+      const perSecond = await throughput(
+        { begin: place, ended: (ids) => Promise.all(ids.map(confirmed)) },
+        { concurrency, ms },
+      );
+      const through = { perSecond, raw: raw.throughput, ratio: perSecond / raw.throughput };
       const machine = { cores: cpus().length, model: cpus()[0]?.model ?? "" };
-      return { machine, startUp: { coldMs, warmMs }, orders, catalog, memory };
+      return { machine, startUp: { coldMs, warmMs }, orders, throughput: through, catalog, memory };
     } finally {
       await shop.stop();
     }
@@ -103,17 +114,17 @@ async function stock(api: Api): Promise<string[]> {
   }
 }
 
-/** One order of one to three lines, from its POST until the shop says confirmed. */
-function buyer(api: Api, skus: string[]): () => Promise<void> {
+/** Orders of one to three lines, from the POST until the shop says confirmed. */
+function buyer(api: Api, skus: string[]) {
   const watch = new OrdersWatch(api, 5);
   let next = 0;
-  return async () => {
+  async function place(): Promise<string> {
     const first = next++;
     const lines = Array.from({ length: 1 + (first % 3) }, (_, index) => ({
       sku: skus[(first * 7 + index) % skus.length],
       quantity: 1,
     }));
-    const { body } = await api.call<OrderSeen>("/api/orders", {
+    const { body } = await api.call<{ id: string }>("/api/orders", {
       method: "POST",
       body: {
         lines,
@@ -122,10 +133,13 @@ function buyer(api: Api, skus: string[]): () => Promise<void> {
         payment: { method: "test", token: "tok_ok" },
       },
     });
-    const order = await watch.settled(body.id);
-    if (order.status !== "confirmed")
-      throw new Error(`order ${order.id} is ${order.status}: ${order.reason}`);
-  };
+    return body.id;
+  }
+  async function confirmed(id: string): Promise<void> {
+    const { status } = await watch.settled(id);
+    if (status !== "confirmed") throw new Error(`order ${id} is ${status}`);
+  }
+  return { place, confirmed };
 }
 
 function reader(api: Api, skus: string[]): () => Promise<void> {
@@ -135,7 +149,7 @@ function reader(api: Api, skus: string[]): () => Promise<void> {
   };
 }
 
-function render({ machine, startUp, orders, catalog, memory }: Report): string {
+function render({ machine, startUp, orders, throughput, catalog, memory }: Report): string {
   const one = (value: number): string => value.toFixed(value < 100 ? 1 : 0);
   const total = memory.reduce((sum, { pssMiB }) => sum + pssMiB, 0);
   return [
@@ -155,6 +169,7 @@ function render({ machine, startUp, orders, catalog, memory }: Report): string {
       ]),
     ),
     "",
+    `orders that nobody waits for before the next: ${one(throughput.perSecond)}/s confirmed; raw ${one(throughput.raw)}/s; ratio ${throughput.ratio.toFixed(2)}`,
     `catalog reads through the gateway, concurrency 32: ${one(catalog.perSecond)}/s, p50 ${one(catalog.p50)} ms, p99 ${one(catalog.p99)} ms`,
     `start-up: ${one(startUp.warmMs)} ms warm; fresh, and stopped again: ${one(startUp.coldMs)} ms`,
     "",

@@ -27,6 +27,28 @@ export async function load(
   return { perSecond: (times.length / elapsed) * 1000, p50: at(0.5), p99: at(0.99), count: times.length };
 }
 
+/** How many are looked at to see that all have ended: what was begun last ends last, give or take a batch. */
+const last = 200;
+
+/**
+ * How much goes through when nobody waits for the end: begins one after the other from `concurrency` places until the
+ * time is up, then waits for the end of the last ones.
+ * @param begin resolves with the id of what has begun
+ * @param ended resolves when all of these have ended
+ * @returns how many a second went through, the wait included
+ */
+export async function throughput(
+  { begin, ended }: { begin: () => Promise<string>; ended: (ids: string[]) => Promise<unknown> },
+  { concurrency, ms }: { concurrency: number; ms: number },
+): Promise<number> {
+  const ids: string[] = [];
+  const started = performance.now();
+  const once = async () => void ids.push(await begin());
+  const { times } = await during(once, concurrency, ms, Number.POSITIVE_INFINITY);
+  await ended(ids.slice(-last));
+  return (times.length / (performance.now() - started)) * 1000;
+}
+
 async function during(once: () => Promise<void>, concurrency: number, ms: number, most: number) {
   const times: number[] = [];
   const started = performance.now();

@@ -1,7 +1,7 @@
 import { Hono } from "hono";
 import { dapr, event, on, type PublishableEvent, type StandardSchemaV1 } from "hono-dapr";
 
-// One of the four bare apps that show what this machine's sidecars and broker can do: the hops and publishes of an
+// One of the bare apps that show what this machine's sidecars and broker can do: the hops and publishes of an
 // order with nothing in between. No database, no validation, no tokens of callers, nothing kept.
 
 interface Step {
@@ -12,13 +12,13 @@ const unchecked: StandardSchemaV1<unknown, Step> = {
   "~standard": { version: 1, vendor: "raw", validate: (value) => ({ value: value as Step }) },
 };
 
-/** Where an order goes from each step, as in the shop: reserve, pay, and the answer to each. */
+/** Who says what at each step, as in the shop: reserve, pay, and the answer to each. */
 const route: { at: string; topic: string }[] = [
-  { at: "orders", topic: "orders" },
-  { at: "inventory", topic: "inventory" },
-  { at: "orders", topic: "orders" },
-  { at: "payments", topic: "payments" },
-  { at: "orders", topic: "orders" },
+  { at: "orders", topic: "orders-placed" },
+  { at: "inventory", topic: "inventory-reservations" },
+  { at: "orders", topic: "orders-reserved" },
+  { at: "payments", topic: "payments-authorised" },
+  { at: "orders", topic: "orders-confirmed" },
 ];
 
 const name = process.env.APP_ID ?? "";
@@ -30,21 +30,34 @@ const sidecar = dapr({
 });
 const app = new Hono();
 const done: string[] = [];
-const pending: PublishableEvent[] = [];
+const pending: { topic: string; event: PublishableEvent }[] = [];
 let sending = false;
 
 async function send(): Promise<void> {
   if (sending) return;
   sending = true;
   while (pending.length > 0) {
-    const batch = pending.splice(0, 200);
-    await sidecar.publishEvents(name, batch);
+    const byTopic = Map.groupBy(pending.splice(0, 200), ({ topic }) => topic);
+    await Promise.all(
+      [...byTopic].map(([topic, some]) =>
+        sidecar.publishEvents(
+          topic,
+          some.map(({ event }) => event),
+        ),
+      ),
+    );
   }
   sending = false;
 }
 
 function go(id: string, at: number): void {
-  pending.push({ specversion: "1.0", id: crypto.randomUUID(), type: "step", data: { id, step: at } });
+  const event = {
+    specversion: "1.0" as const,
+    id: crypto.randomUUID(),
+    type: "step",
+    data: { id, step: at },
+  };
+  pending.push({ topic: route[at]?.topic ?? "", event });
   // Neighbours of one turn share a call, as the outbox does it.
   setImmediate(() => void send());
 }
@@ -55,16 +68,21 @@ const handle = ({ data }: { data: { id: string; step: number } }): void => {
   if (next === route.length - 1) done.push(data.id);
   go(data.id, next);
 };
-/** Who gets which topic, as in the shop: the gateway hears of stock, to purge its cache. */
-const listensTo =
-  { gateway: ["inventory"], orders: ["inventory", "payments"], inventory: ["orders"], payments: ["orders"] }[
-    name
-  ] ?? [];
+/** Who gets which topic, as in the shop. */
+const readers: Record<string, string[]> = {
+  orders: ["inventory-reservations", "payments-authorised"],
+  inventory: ["orders-placed"],
+  payments: ["orders-reserved"],
+  shipping: ["orders-confirmed"],
+  notifications: ["orders-confirmed"],
+};
+/** Nobody waits for what these hear: they take it in larger bundles, as in the shop. */
+const waitMs = name === "shipping" || name === "notifications" ? 50 : 1;
 app.route(
   "/",
   sidecar.subscriptions(
-    listensTo.map((topic) => on(event(topic, "step", unchecked), handle)),
-    { defaults: { bulk: { max: 100, waitMs: Number(process.env.BULK_WAIT_MS ?? 1) } } },
+    (readers[name] ?? []).map((topic) => on(event(topic, "step", unchecked), handle)),
+    { defaults: { bulk: { max: 100, waitMs } } },
   ),
 );
 app.get("/health", (c) => c.text("up"));

@@ -1,16 +1,20 @@
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { type Infra, startInfra, startSidecar } from "../testing.ts";
-import { load, type Measured } from "./measure.ts";
+import { load, type Measured, throughput } from "./measure.ts";
 
 /** The bare apps, running: the same sidecars, broker and mTLS as the shop, and none of its code. */
 export interface Raw {
+  /** Begins an order: resolves with its id when it is taken. */
+  place(): Promise<string>;
+  /** Resolves when all of these are through. */
+  through(ids: string[]): Promise<unknown>;
   /** One order, from its POST until it is through. */
   order(): Promise<void>;
   stop(): Promise<void>;
 }
 
-const names = ["gateway", "orders", "inventory", "payments"];
+const names = ["gateway", "orders", "inventory", "payments", "shipping", "notifications"];
 
 export async function startRaw(): Promise<Raw> {
   const infra = await startInfra({ mtls: true });
@@ -67,8 +71,9 @@ async function end(infra: Infra, apps: Bun.Subprocess[]): Promise<void> {
   await infra.stop();
 }
 
-function client(base: string): Pick<Raw, "order"> {
+function client(base: string): Omit<Raw, "stop"> {
   const waiting = new Map<string, () => void>();
+  const done = new Set<string>();
   let from = 0;
   let looking = false;
   async function look(): Promise<void> {
@@ -78,25 +83,27 @@ function client(base: string): Pick<Raw, "order"> {
       const ids = (await (await fetch(`${base}/api/done?from=${from}`)).json()) as string[];
       from += ids.length;
       for (const id of ids) {
+        done.add(id);
         waiting.get(id)?.();
         waiting.delete(id);
       }
     }
     looking = false;
   }
-  return {
-    async order() {
-      const id = crypto.randomUUID();
-      const done = new Promise<void>((resolve) => waiting.set(id, resolve));
-      const response = await fetch(`${base}/api/orders`, { method: "POST", body: JSON.stringify({ id }) });
-      if (response.status !== 202) {
-        waiting.delete(id);
-        throw new Error(`the bare gateway answered ${response.status}: ${await response.text()}`);
-      }
-      if (!looking) void look();
-      await done;
-    },
-  };
+  async function place(): Promise<string> {
+    const id = crypto.randomUUID();
+    const response = await fetch(`${base}/api/orders`, { method: "POST", body: JSON.stringify({ id }) });
+    if (response.status !== 202)
+      throw new Error(`the bare gateway answered ${response.status}: ${await response.text()}`);
+    return id;
+  }
+  function through(ids: string[]): Promise<unknown> {
+    const left = ids.filter((id) => !done.has(id));
+    const ends = left.map((id) => new Promise<void>((resolve) => waiting.set(id, resolve)));
+    if (!looking && left.length > 0) void look();
+    return Promise.all(ends);
+  }
+  return { place, through, order: async () => void (await through([await place()])) };
 }
 
 /** A sidecar lets nobody through before its app's first health check. */
@@ -116,15 +123,19 @@ export async function measureRaw(
   concurrencies: number[],
   ms: number,
   warmUpMs: number,
-): Promise<Map<number, Measured>> {
+): Promise<{ orders: Map<number, Measured>; throughput: number }> {
   const raw = await startRaw();
   try {
     await untilItAnswers(raw);
-    const results = new Map<number, Measured>();
+    const orders = new Map<number, Measured>();
     for (const concurrency of concurrencies) {
-      results.set(concurrency, await load(raw.order, { concurrency, ms, warmUpMs }));
+      orders.set(concurrency, await load(raw.order, { concurrency, ms, warmUpMs }));
     }
-    return results;
+    const concurrency = Math.max(...concurrencies);
+    return {
+      orders,
+      throughput: await throughput({ begin: raw.place, ended: raw.through }, { concurrency, ms }),
+    };
   } finally {
     await raw.stop();
   }
