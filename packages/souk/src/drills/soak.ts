@@ -1,3 +1,4 @@
+import { OrdersWatch } from "../orders-watch.ts";
 import { Progress } from "../progress.ts";
 import { type Vital, vitals } from "../vitals.ts";
 import { checked, drained, type Ground, offer, order, ordersOf, percentile } from "./ground.ts";
@@ -28,7 +29,7 @@ export async function soak(
   ground: Ground,
   { minutes, perSecond }: { minutes: number; perSecond?: number },
 ): Promise<Outcome> {
-  const { direct, client, shop, say, signal } = ground;
+  const { api, direct, client, shop, say, signal } = ground;
   const skus = Array.from({ length: 100 }, (_, index) => `DRILL-${index + 1}`);
   await offer(
     ground,
@@ -40,7 +41,7 @@ export async function soak(
   const refused: string[] = [];
   const answers: Answer[] = [];
   const recent: string[] = [];
-  const buy = async () => {
+  const buy = async (): Promise<string | undefined> => {
     const at = performance.now();
     const one = number++;
     const body = order([{ sku: skus[one % skus.length], quantity: 1 }]);
@@ -51,10 +52,13 @@ export async function soak(
       key: `order-${one}`,
     });
     answers.push({ at, ms: performance.now() - at });
-    if (reply.status !== 202 || !reply.body)
-      return void refused.push(`order ${one}: ${reply.status} ${reply.code}`);
+    if (reply.status !== 202 || !reply.body) {
+      refused.push(`order ${one}: ${reply.status} ${reply.code}`);
+      return undefined;
+    }
     taken++;
     recent[one % 100] = reply.body.id;
+    return reply.body.id;
   };
   let unread = 0;
   const read = async () => {
@@ -67,9 +71,14 @@ export async function soak(
 
   say(`measuring what it can do, with ${customers} customers …`);
   const all = performance.now();
-  const full = closed(customers, buy);
+  const watch = new OrdersWatch(api);
+  // Each waits for the confirmation: a crowd that does not is served in large bundles, and more of it than of customers
+  // who come one by one.
+  const full = closed(customers, async () => {
+    const id = await buy();
+    if (id !== undefined) await watch.settled(id);
+  });
   await during(measureMs, signal, () => {}).finally(() => full.stop());
-  await drained(ground, 300_000);
   const capacity = taken / ((performance.now() - all) / 1_000);
   const rate = perSecond ?? capacity / 2;
   answers.length = 0;
@@ -77,7 +86,7 @@ export async function soak(
   say(`${rate.toFixed(0)} orders a second and as many reads, for ${minutes} minutes …`);
   const samples: { at: number; vitals: Vital[] }[] = [];
   const progress = new Progress("soak", minutes * 60, "s");
-  const loads = [paced(rate, buy), paced(rate * readsPerOrder, read)];
+  const loads = [paced(rate, async () => void (await buy())), paced(rate * readsPerOrder, read)];
   const from = performance.now();
   const before = taken;
   try {
