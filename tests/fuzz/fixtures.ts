@@ -68,6 +68,8 @@ export async function fixture(
     env: {
       SOUK_DATA: data,
       DEV_CLIENT_FILE: clientFile,
+      // All cases come from one address.
+      RATE_LIMITS: "off",
       PROVIDER_TIMEOUT_MS: "200",
       ARGON2_MEMORY_KIB: "8",
       ARGON2_TIME: "1",
