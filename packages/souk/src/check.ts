@@ -1,9 +1,10 @@
 import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { signalGroup } from "./processes.ts";
 
 // bun packages/souk/src/check.ts [--fast | --security]: everything that `npm test` proves.
-// The last line is `N passed, N failed`. A line "not run: …" that a test prints is repeated before it.
+// The last line is `N passed, N failed`. Before it stand again what failed, with its reason, and each line "not run: …".
 
 interface Suite {
   name: string;
@@ -17,6 +18,8 @@ interface Result {
   failed: number;
   skipped: number;
   notRun: string[];
+  /** What was printed of each failure. */
+  failures: string[];
 }
 
 const root = resolve(import.meta.dir, "../../..");
@@ -90,13 +93,13 @@ const parts: { suites: Suite[]; atOnce: number }[] = process.argv.includes("--se
 const running = new Set<ReturnType<typeof spawn>>();
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   process.on(signal, () => {
-    for (const child of running) child.kill(signal);
+    for (const { pid } of running) if (pid !== undefined) signalGroup(pid, signal);
     process.stdout.write("\ninterrupted\n0 passed, 1 failed\n");
     process.exit(130);
   });
 }
 
-const totals: Result = { passed: 0, failed: 0, skipped: 0, notRun: [] };
+const totals: Result = { passed: 0, failed: 0, skipped: 0, notRun: [], failures: [] };
 for (const { suites, atOnce } of parts) {
   const left = [...suites];
   const lane = async (): Promise<void> => {
@@ -105,6 +108,7 @@ for (const { suites, atOnce } of parts) {
   await Promise.all(Array.from({ length: atOnce }, lane));
 }
 process.stdout.write("\n");
+for (const failure of totals.failures) process.stdout.write(`${failure}\n`);
 for (const line of new Set(totals.notRun)) process.stdout.write(`${line}\n`);
 const skipped = totals.skipped > 0 ? `, ${totals.skipped} skipped` : "";
 process.stdout.write(`${totals.passed} passed, ${totals.failed} failed${skipped}\n`);
@@ -119,6 +123,7 @@ async function prove(suite: Suite, live: boolean): Promise<void> {
   totals.failed += result.failed;
   totals.skipped += result.skipped;
   totals.notRun.push(...result.notRun);
+  totals.failures.push(...result.failures.map((text) => `── failed in ${suite.name}\n${text}\n`));
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   if (!live) process.stdout.write(`\n── ${suite.name}\n${output}`);
   process.stdout.write(`── ${suite.name}: ${result.passed} passed, ${result.failed} failed (${seconds} s)\n`);
@@ -130,7 +135,8 @@ async function run(
 ): Promise<Result & { output: string }> {
   let output = "";
   const code = await new Promise<number>((done) => {
-    const child = spawn(program, args, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
+    // A group of its own: a signal has to reach what a test has started as well.
+    const child = spawn(program, args, { cwd: root, stdio: ["ignore", "pipe", "pipe"], detached: true });
     running.add(child);
     const take = (chunk: Buffer): void => {
       output += chunk;
@@ -146,16 +152,37 @@ async function run(
     child.once("close", () => running.delete(child));
   });
   const notRun = output.match(/^not run: .*$/gm) ?? [];
-  if (!counts) return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0, notRun, output };
+  if (!counts) {
+    const failures = code === 0 ? [] : [lastOf(output)];
+    return { passed: 1 - failures.length, failed: failures.length, skipped: 0, notRun, failures, output };
+  }
   const count = (word: string): number =>
     Number(new RegExp(`^ *(\\d+) ${word}$`, "m").exec(output)?.[1] ?? 0);
   const failed = count("fail");
+  const failures = failuresIn(output);
   // A runner that dies without counting has failed once, whatever it printed before.
   return {
     passed: count("pass"),
     failed: failed === 0 && code !== 0 ? 1 : failed,
     skipped: count("skip") + count("todo"),
     notRun,
+    failures: failures.length === 0 && code !== 0 ? [lastOf(output)] : failures,
     output,
   };
+}
+
+/** Each test that failed, with what was printed since the one before it. */
+function failuresIn(output: string): string[] {
+  const failures: string[] = [];
+  let since: string[] = [];
+  for (const line of output.split("\n")) {
+    since.push(line);
+    if (line.startsWith("(fail) ")) failures.push(lastOf(since.join("\n")));
+    if (/^\((pass|fail|skip|todo)\) /.test(line)) since = [];
+  }
+  return failures;
+}
+
+function lastOf(text: string): string {
+  return text.trimEnd().split("\n").slice(-40).join("\n");
 }
