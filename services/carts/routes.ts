@@ -157,7 +157,7 @@ export const routes = router<Store>()
   )
   .post(
     "/checkouts/:cartId/ordered",
-    says("The order of a cart is placed", { 204: null, ...problems(400, 415, 503) }),
+    says("The order of a cart is placed", { 204: null, ...problems(400, 404, 415, 503) }),
     open(ordersOnly),
     body(Ordered),
     async (c) => {
