@@ -37,7 +37,7 @@ export class Progress {
   }
 
   #line(): string {
-    const share = this.total === 0 ? 1 : this.#done / this.total;
+    const share = this.total === 0 ? 1 : Math.min(1, this.#done / this.total);
     const filled = Math.round(share * 24);
     const rate = this.#done / Math.max(0.001, (performance.now() - this.#started) / 1000);
     const bar = "█".repeat(filled) + "░".repeat(24 - filled);
