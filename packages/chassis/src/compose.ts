@@ -1,5 +1,4 @@
-import { randomBytes } from "node:crypto";
-import { type Db, type Outbox, steady } from "drizzle-outbox";
+import { type Db, type Outbox, steady, uuidv7 } from "drizzle-outbox";
 import { dapr, type Sidecar } from "hono-dapr";
 import { requireStatements } from "./access.ts";
 import { createApp } from "./app.ts";
@@ -103,7 +102,7 @@ export async function compose<S>(definition: Service<S>, parts: Parts = {}): Pro
     },
     forgetAnswers: (owner) => (data?.unit ?? noUnit).idempotency.forgetOwner(owner),
     now,
-    id: parts.id ?? (() => randomBytes(16).toString("base64url")),
+    id: parts.id ?? (() => uuidv7(now())),
     closing: closing.signal,
   };
   metrics.add(

@@ -24,7 +24,7 @@ export interface Kit<S> {
   forgetAnswers(owner: string): Write;
   /** Milliseconds since the epoch. The only clock. */
   now(): number;
-  /** A new id, safe in URLs, unguessable (128 random bits). The only source of ids. */
+  /** A new id: safe in URLs, rises with time, and cannot be guessed (74 random bits). The only source of ids. */
   id(): string;
   /** Aborted when the service is to stop: what goes on for as long as somebody listens ends then. */
   closing: AbortSignal;

@@ -6,6 +6,7 @@ import { Relay } from "./relay.ts";
 import { type DialectName, slotOf } from "./schema.ts";
 import type { StorageUnavailable } from "./storage.ts";
 import { trim } from "./trim.ts";
+import { uuidv7 } from "./uuid.ts";
 import { type Handlers, type Lease, Worker, type WorkOptions } from "./work.ts";
 import type { Write } from "./writes.ts";
 
@@ -314,16 +315,6 @@ export function outbox(db: Db, options: OutboxOptions): Outbox {
       };
     },
   };
-}
-
-/**
- * A UUID of version 7 (RFC 9562, section 5.7). Ids that rise with time lie side by side in the indexes of whoever keeps
- * them, the receivers' inboxes above all: a batch writes a page instead of one for each.
- * @param at milliseconds since 1970
- */
-function uuidv7(at: number): string {
-  const time = Math.trunc(at).toString(16).padStart(12, "0");
-  return `${time.slice(0, 8)}-${time.slice(8)}-7${crypto.randomUUID().slice(15)}`;
 }
 
 const statements = (dialect: DialectName) => ({
