@@ -53,7 +53,7 @@ const ofOrders = async () =>
 
 /** Looks after every turn of the event loop until there is an answer. */
 async function until<T>(look: () => Promise<T | undefined>): Promise<T> {
-  const end = performance.now() + 4_000;
+  const end = performance.now() + 30_000;
   for (;;) {
     const found = await look();
     if (found !== undefined) return found;

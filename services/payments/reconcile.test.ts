@@ -30,7 +30,7 @@ async function openShop(data: string, file: string) {
     reserve: (orderId: string) =>
       app.deliver(OrderReserved, { orderId, total, payment: { method: "test", token: "tok_ok" } }),
     async until(orderId: string, over: Partial<PaymentView>) {
-      const end = performance.now() + 5_000;
+      const end = performance.now() + 30_000;
       for (;;) {
         const payment = await read(orderId);
         if (payment && matches(payment, over)) return;

@@ -34,7 +34,7 @@ const said = async (orderId: string) =>
 
 /** Waits until the provider's answer is committed. */
 async function reaches(orderId: string, ...statuses: PaymentView["status"][]): Promise<PaymentView> {
-  const deadline = performance.now() + 4_000;
+  const deadline = performance.now() + 30_000;
   for (;;) {
     const payment = await read(orderId);
     if (statuses.includes(payment.status)) return payment;

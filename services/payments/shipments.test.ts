@@ -66,7 +66,7 @@ const said = async (orderId: string) =>
 const lastSaid = async (orderId: string) => (await said(orderId)).at(-1);
 
 async function eventually<T>(look: () => Promise<T>, holds: (seen: T) => boolean): Promise<T> {
-  const end = performance.now() + 10_000;
+  const end = performance.now() + 30_000;
   for (;;) {
     const seen = await look();
     if (holds(seen)) return seen;

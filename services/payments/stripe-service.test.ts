@@ -85,7 +85,7 @@ const said = async (orderId: string) =>
     .map(({ type, data: body }) => ({ type, data: body }));
 
 async function until(orderId: string, over: Partial<PaymentView>): Promise<PaymentView> {
-  const end = performance.now() + 10_000;
+  const end = performance.now() + 30_000;
   for (;;) {
     const payment = await read(orderId);
     if (payment && isDeepStrictEqual({ ...payment, ...over }, payment)) return payment;
@@ -95,7 +95,7 @@ async function until(orderId: string, over: Partial<PaymentView>): Promise<Payme
 }
 /** Waits until no job is left. */
 async function quiet(): Promise<void> {
-  const end = performance.now() + 10_000;
+  const end = performance.now() + 30_000;
   while ((await db.query(sql`select 1 as one from outbox_jobs`)).length > 0) {
     if (performance.now() > end) throw new Error("there are jobs left");
     await new Promise(setImmediate);

@@ -122,27 +122,23 @@ describe("what an order comes to", () => {
     expect((await it.ledger()).balanced).toBe(true);
   });
 
-  test("is seen to change within a second of the answer that changed it", async () => {
+  test("is seen to change soon after the answer that changed it", async () => {
     const sku = await it.product({ price: gbp(1_000) });
     const lines = [{ sku, quantity: 1 }];
-    const totalWithin = async (amount: number) => {
-      const until = performance.now() + 1_000;
-      let total = await quote({ lines, country: "FR" });
-      while (total.total.amount !== amount && performance.now() < until) {
-        await Bun.sleep(20);
-        total = await quote({ lines, country: "FR" });
-      }
-      expect(total.total).toEqual(gbp(amount));
-    };
+    const totalBecomes = (amount: number) =>
+      eventually(`it costs ${amount}`, async () => {
+        const { total } = await quote({ lines, country: "FR" });
+        return total.amount === amount && total.currency === "GBP";
+      });
     await put("/api/tax-rates/FR/standard", { basisPoints: 2_000, included: false });
-    await totalWithin(1_200);
+    await totalBecomes(1_200);
     const body = { name: "A pound off", kind: "amount", amount: gbp(100), on: { skus: [sku] } };
     const { id } = await post<{ id: string }>("/api/promotions", body);
-    await totalWithin(1_080);
+    await totalBecomes(1_080);
     const headers = { "if-match": "*" };
     await it.api.call(`/api/promotions/${id}`, { method: "DELETE", headers });
     await it.api.call("/api/tax-rates/FR/standard", { method: "DELETE", headers });
-    await totalWithin(1_000);
+    await totalBecomes(1_000);
   });
 });
 

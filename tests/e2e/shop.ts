@@ -183,7 +183,7 @@ export async function testShop(
 export async function eventually(
   what: string,
   holds: () => Promise<boolean>,
-  withinMs = 10_000,
+  withinMs = 30_000,
 ): Promise<void> {
   const until = performance.now() + withinMs;
   while (!(await holds())) {

@@ -52,12 +52,11 @@ for (const dialect of dialects)
       return { box, taken, sizes };
     };
 
-    test("sends at once what is committed, as it was given", async () => {
+    test("sends what is committed, as it was given", async () => {
       const { box, taken } = broker();
       relay(box);
       await box.drain();
       const headers = { traceparent: "00-1-2-01" };
-      const before = performance.now();
       await box.commit({
         events: [
           { ...event("a", { n: 1 }), id: "id-1", time: "2026-01-02T03:04:05.678Z", headers },
@@ -65,7 +64,6 @@ for (const dialect of dialects)
         ],
       });
       await until(() => taken.length === 2);
-      expect(performance.now() - before).toBeLessThan(500);
       expect(taken[0]).toMatchObject({
         id: "id-1",
         topic: "t",
@@ -82,6 +80,18 @@ for (const dialect of dialects)
       expect(new Date(madeAt).toISOString()).toBe(taken[1]?.time ?? "");
       expect(Date.parse(taken[1]?.time ?? "")).toBeCloseTo(Date.now(), -4);
       expect(taken[1]?.headers).toEqual({});
+    });
+
+    test("is woken by a commit: ten in a row are sent while it would look for itself five times", async () => {
+      const { box, taken } = broker();
+      relay(box);
+      await box.drain();
+      const before = performance.now();
+      for (let sent = 1; sent <= 10; sent++) {
+        await box.commit({ events: [event("a")] });
+        await until(() => taken.length === sent);
+      }
+      expect(performance.now() - before).toBeLessThan(5_000);
     });
 
     test("reads back what an earlier process left, in the same shape", async () => {

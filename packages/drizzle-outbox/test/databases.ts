@@ -50,7 +50,7 @@ export async function place(dialect: DialectName): Promise<Place> {
 export const shop = (dialect: DialectName) => tables.for(dialect);
 
 /** Resolves when the condition holds; looks after every turn of the event loop. */
-export async function until(condition: () => boolean | Promise<boolean>, ms = 10_000): Promise<void> {
+export async function until(condition: () => boolean | Promise<boolean>, ms = 30_000): Promise<void> {
   const end = performance.now() + ms;
   while (!(await condition())) {
     if (performance.now() > end) throw new Error(`Not within ${ms} ms: ${condition}`);

@@ -26,7 +26,7 @@ const family = () => processesOf(home().dir);
 async function eventually(
   what: string,
   holds: () => Promise<boolean> | boolean,
-  withinMs = 15_000,
+  withinMs = 30_000,
 ): Promise<void> {
   const until = performance.now() + withinMs;
   while (!(await holds())) {
