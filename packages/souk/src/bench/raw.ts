@@ -79,7 +79,8 @@ function client(base: string): Omit<Raw, "stop"> {
   async function look(): Promise<void> {
     looking = true;
     while (waiting.size > 0) {
-      await pause(5);
+      // As often as the shop's customers look.
+      await pause(Math.max(5, Math.min(25, waiting.size)));
       const ids = (await (await fetch(`${base}/api/done?from=${from}`)).json()) as string[];
       from += ids.length;
       for (const id of ids) {
