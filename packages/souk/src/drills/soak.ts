@@ -5,6 +5,9 @@ import { checked, drained, type Ground, offer, order, ordersOf, percentile } fro
 import { closed, during, paced } from "./load.ts";
 import type { Outcome } from "./verdict.ts";
 
+/** More at once than come by chance afterwards, so that pools and heaps have their size before they are measured. */
+const crowd = 256;
+const crowdMs = 10_000;
 const measureMs = 15_000;
 const customers = 32;
 const readsPerOrder = 1;
@@ -69,17 +72,22 @@ export async function soak(
       .catch(() => unread++);
   };
 
+  say(`warming up, with ${crowd} customers …`);
+  await closedFor(crowdMs, crowd, async () => void (await buy()), signal);
+  await drained(ground, 60_000);
+
   say(`measuring what it can do, with ${customers} customers …`);
   const all = performance.now();
+  const cold = taken;
   const watch = new OrdersWatch(api);
   // Each waits for the confirmation: a crowd that does not is served in large bundles, and more of it than of customers
   // who come one by one.
-  const full = closed(customers, async () => {
+  const customer = async () => {
     const id = await buy();
     if (id !== undefined) await watch.settled(id);
-  });
-  await during(measureMs, signal, () => {}).finally(() => full.stop());
-  const capacity = taken / ((performance.now() - all) / 1_000);
+  };
+  await closedFor(measureMs, customers, customer, signal);
+  const capacity = (taken - cold) / ((performance.now() - all) / 1_000);
   const rate = perSecond ?? capacity / 2;
   answers.length = 0;
 
@@ -151,6 +159,16 @@ export async function soak(
       ...growth.map(({ row }) => row),
     ],
   };
+}
+
+async function closedFor(
+  ms: number,
+  many: number,
+  once: () => Promise<void>,
+  signal: AbortSignal,
+): Promise<void> {
+  const load = closed(many, once);
+  await during(ms, signal, () => {}).finally(() => load.stop());
 }
 
 /**
