@@ -91,8 +91,7 @@ export const reactions = [
 async function tell(type: EventName, data: object, { store, eventId, at, now, id }: Got): Promise<Change> {
   const listening = await store.listening(type, now());
   if (listening.length === 0) return {};
-  // A publisher may write a time that is none.
-  const timestamp = new Date(Number.isFinite(at) ? at : now()).toISOString();
+  const timestamp = new Date(at).toISOString();
   const payload = JSON.stringify({ type, timestamp, data });
   const blank = { eventId, type, payload, status: "pending" as const, attempts: [], createdAt: now() };
   return store.addDeliveries(

@@ -97,7 +97,18 @@ describe("noticed:", () => {
     expect(judge({ ...asked, method: "POST" }, none, made, of("POST", "/products"))?.rule).toBe(
       "invalid input is taken",
     );
+    // Spaces around a text are taken away before it is judged.
+    const bodyOf = (name: string) => ({
+      "application/json": { type: "object", properties: { name: { type: "string", pattern: name } } },
+    });
+    const spaced = { ...post, body: new TextEncoder().encode('{"name":"a\\t"}') };
     const products = of("POST", "/products");
+    expect(
+      judge({ ...asked, method: "POST" }, spaced, made, { ...products, body: bodyOf("^a$") }),
+    ).toBeUndefined();
+    expect(
+      judge({ ...asked, method: "POST" }, spaced, made, { ...products, body: bodyOf("^b$") })?.rule,
+    ).toBe("invalid input is taken");
     const undemanding = { ...products, body: { "application/json": { type: "object" } } };
     expect(judge({ ...asked, method: "POST" }, none, made, undemanding)).toBeUndefined();
     const code = { code: "invalid-body", type: "urn:souk:problem:invalid-body" };

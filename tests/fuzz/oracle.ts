@@ -166,6 +166,13 @@ function leak(text: string, sent: Sent): string | undefined {
   return said.includes(found) || text.length > 50_000 ? undefined : `${found} in ${text.slice(0, 300)}`;
 }
 
+const trimmed = (value: unknown): unknown => {
+  if (typeof value === "string") return value.trim();
+  if (Array.isArray(value)) return value.map(trimmed);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, trimmed(one)]));
+};
+
 /** What fits must not be refused as if it did not, and what does not fit must not be taken. */
 function acceptance(
   ask: Ask,
@@ -185,7 +192,9 @@ function acceptance(
   const schema = operation.body["application/json"] ?? operation.body["application/merge-patch+json"];
   if (schema === undefined || status < 200 || status > 299 || sent.body === undefined) return undefined;
   // Nothing at all is as good as an empty object.
-  const wrong = misfit(schema, parsed(new TextDecoder().decode(sent.body) || "{}"));
+  const body = parsed(new TextDecoder().decode(sent.body) || "{}");
+  // Spaces around a text are taken away before it is judged, which JSON Schema cannot say.
+  const wrong = misfit(schema, body) && misfit(schema, trimmed(body));
   return wrong ? { rule: "invalid input is taken", detail: wrong } : undefined;
 }
 

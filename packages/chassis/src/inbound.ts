@@ -160,11 +160,16 @@ async function tried(
   }
 }
 
+/** When it happened, in milliseconds since the epoch; a publisher may write a time that is none. */
+function timeOf(time: unknown): number | undefined {
+  const at = typeof time === "string" ? Date.parse(time) : Number.NaN;
+  return Number.isFinite(at) ? at : undefined;
+}
+
 function subscriptionOf<S>(reaction: Reaction<S>, seals: boolean, { kit, metrics, data }: Surroundings<S>) {
   return on(reaction.type, async (event) => {
     if (seals) await kit.sealed.ready();
-    const at = event.time ? Date.parse(event.time) : kit.now();
-    const received = { ...kit, eventId: event.id, at };
+    const received = { ...kit, eventId: event.id, at: timeOf(event.time) ?? kit.now() };
     if (!data) {
       await remember(reaction, event.data, received);
       metrics.reactions.inc({ type: event.type, result: "applied" });
