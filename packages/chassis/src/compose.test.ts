@@ -17,6 +17,23 @@ test("an event has its effect once, and what follows from it is published", asyn
   await app.stop();
 });
 
+test.each(["", "soon", 7, null, [[]]])("an event is handled although its time is none: %p", async (time) => {
+  const app = await start();
+  const event = {
+    specversion: "1.0",
+    id: "e-1",
+    source: "test",
+    type: Asked.type,
+    time,
+    data: { text: "why" },
+  };
+  const body = JSON.stringify(event);
+  const delivered = await app.request(`/_events/${Asked.topic}`, { method: "POST", body });
+  expect(await delivered.json()).toEqual({ status: "SUCCESS" });
+  expect(await app.store.all()).toEqual(["why"]);
+  await app.stop();
+});
+
 test("an unknown path is a problem, and an error says nothing of the inside", async () => {
   const app = await start();
   const missing = await app.request("/nothing");
