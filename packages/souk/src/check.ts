@@ -176,6 +176,8 @@ function failuresIn(output: string): string[] {
   const failures: string[] = [];
   let since: string[] = [];
   for (const line of output.split("\n")) {
+    // The runner names them all once more.
+    if (/^\d+ tests? failed:$/.test(line)) break;
     since.push(line);
     if (line.startsWith("(fail) ")) failures.push(lastOf(since.join("\n")));
     if (/^\((pass|fail|skip|todo)\) /.test(line)) since = [];

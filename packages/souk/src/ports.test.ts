@@ -25,14 +25,25 @@ test("another process takes none that this one has given up for its users to bin
   await Promise.all(own.map((one) => one.release()));
   const code = `const { reserve } = await import(${JSON.stringify(`${import.meta.dir}/ports.ts`)});
     const held = await Promise.all(Array.from({ length: 200 }, () => reserve()));
-    console.log(JSON.stringify(held.map(({ port }) => port))); process.exit(0);`;
+    console.log(JSON.stringify(held.map(({ port }) => port))); setInterval(() => {}, 60_000);`;
+  // All live until the last has its ports: what one that is gone had held may be taken again.
+  const children = [1, 2, 3].map(() => Bun.spawn([process.execPath, "-e", code], { stdout: "pipe" }));
   const others = await Promise.all(
-    [1, 2, 3].map(async () => {
-      const child = Bun.spawn([process.execPath, "-e", code], { stdout: "pipe" });
-      return JSON.parse(await new Response(child.stdout).text()) as number[];
-    }),
-  );
+    children.map(async ({ stdout }) => JSON.parse(await firstLine(stdout)) as number[]),
+  ).finally(() => {
+    for (const child of children) child.kill();
+  });
   const taken = new Set(others.flat());
   expect(taken.size).toBe(600);
   expect(own.filter(({ port }) => taken.has(port))).toEqual([]);
 });
+
+async function firstLine(stream: ReadableStream<Uint8Array>): Promise<string> {
+  let text = "";
+  const decoder = new TextDecoder();
+  for await (const chunk of stream) {
+    text += decoder.decode(chunk, { stream: true });
+    if (text.includes("\n")) break;
+  }
+  return text;
+}
