@@ -17,6 +17,13 @@ const settled = new Set(["confirmed", "shipped", "delivered", "returned", "rejec
 /** As many as the shop tells in one answer. */
 const mostAtOnce = 100;
 
+/**
+ * Milliseconds until the next look at what so many wait for. Many share a look; looking more often would load the shop
+ * more than their orders do.
+ */
+export const untilNextLook = (waiting: number, everyMs: number): number =>
+  Math.max(everyMs, Math.min(25, waiting));
+
 /** Waits for many orders at once, by asking the shop how far they all are. */
 export class OrdersWatch {
   readonly #waiting = new Map<string, (order: OrderStatus) => void>();
@@ -47,8 +54,7 @@ export class OrdersWatch {
   async #run(): Promise<void> {
     this.#running = true;
     while (this.#waiting.size > 0) {
-      // Many who wait share a look; looking more often would load the shop more than their orders do.
-      await pause(Math.max(this.everyMs, Math.min(25, this.#waiting.size)));
+      await pause(untilNextLook(this.#waiting.size, this.everyMs));
       try {
         await this.#look();
         this.#failure = undefined;

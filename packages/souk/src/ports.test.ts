@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { connect } from "node:net";
+import { untilSaid } from "./obtain/fixtures.ts";
 import { isFree, reserve } from "./ports.ts";
 
 test("ports are held until they are given up, and never given twice", async () => {
@@ -29,7 +30,7 @@ test("another process takes none that this one has given up for its users to bin
   // All live until the last has its ports: what one that is gone had held may be taken again.
   const children = [1, 2, 3].map(() => Bun.spawn([process.execPath, "-e", code], { stdout: "pipe" }));
   const others = await Promise.all(
-    children.map(async ({ stdout }) => JSON.parse(await firstLine(stdout)) as number[]),
+    children.map(async ({ stdout }) => JSON.parse(await untilSaid(stdout, "\n")) as number[]),
   ).finally(() => {
     for (const child of children) child.kill();
   });
@@ -37,13 +38,3 @@ test("another process takes none that this one has given up for its users to bin
   expect(taken.size).toBe(600);
   expect(own.filter(({ port }) => taken.has(port))).toEqual([]);
 });
-
-async function firstLine(stream: ReadableStream<Uint8Array>): Promise<string> {
-  let text = "";
-  const decoder = new TextDecoder();
-  for await (const chunk of stream) {
-    text += decoder.decode(chunk, { stream: true });
-    if (text.includes("\n")) break;
-  }
-  return text;
-}

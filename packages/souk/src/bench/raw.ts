@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { untilNextLook } from "../orders-watch.ts";
 import { type Infra, startInfra, startSidecar } from "../testing.ts";
 import { load, type Measured, throughput } from "./measure.ts";
 
@@ -80,7 +81,7 @@ function client(base: string): Omit<Raw, "stop"> {
     looking = true;
     while (waiting.size > 0) {
       // As often as the shop's customers look.
-      await pause(Math.max(5, Math.min(25, waiting.size)));
+      await pause(untilNextLook(waiting.size, 5));
       const ids = (await (await fetch(`${base}/api/done?from=${from}`)).json()) as string[];
       from += ids.length;
       for (const id of ids) {
