@@ -237,17 +237,17 @@ test("a lost shop comes back as it was at one moment, finishes what it had begun
   const lost = [...new Set([...acceptedIds(exchanges), ...heardOf])].filter((id) => !there.has(id));
   expect(lost.length).toBeGreaterThan(50);
   writeAnswers(at("known.ndjson"), [...before, ...readAnswers(at("after.ndjson"))]);
-  const cancelledSince = new Set(
+  const takenBackSince = new Set(
     exchanges.flatMap(({ asked: { path }, answer }) =>
-      path.endsWith("/cancel") && !(answer && answer.at < takenAt) ? path.split("/")[3] : [],
+      /\/(cancel|returns)$/.test(path) && !(answer && answer.at < takenAt) ? path.split("/")[3] : [],
     ),
   );
   // What the lost time leaves at the provider, as docs/backup.md says: it was asked for orders that are gone, and the
-  // money of an order that was cancelled then is back, though nobody here knows of that.
+  // money of what was cancelled or returned then is back, though nobody here knows of that.
   const ofMoney = new Set(["key-has-one-effect", "kept-is-paid", "confirmed-is-paid"]);
   const isHistory = ({ detail, orderId = "", rule }: Violation) =>
     (rule === "captured-once" && lost.includes(orderId) && detail.includes("order that is not there")) ||
-    (cancelledSince.has(orderId) && ofMoney.has(rule));
+    (takenBackSince.has(orderId) && ofMoney.has(rule));
   let verdict: Verdict | undefined;
   const others = () => (verdict?.violations ?? []).filter((one) => !isHistory(one));
   const settled = async () => {
