@@ -35,12 +35,20 @@ export class Turns {
 /** Spreads what may wait, so that a rush of orders does not become a rush of mails. */
 export class Pace {
   #next = 0;
+  #looked = 0;
   constructor(readonly everyMs: number) {}
+
+  /** So many wait already, since before this process began. */
+  behind(waiting: number, now: number): void {
+    this.#looked = now;
+    this.#next = now + waiting * this.everyMs;
+  }
 
   /** When the next one may go out. @param now milliseconds since the epoch */
   slot(now: number): number {
     // A clock that was set back must not make anybody wait for it.
-    if (this.#next - now > 60 * 60_000) this.#next = now;
+    if (now < this.#looked) this.#next -= this.#looked - now;
+    this.#looked = now;
     const at = Math.max(now, this.#next);
     this.#next = at + this.everyMs;
     return Math.round(at);

@@ -76,7 +76,15 @@ describe("limits", () => {
   test("a clock that was set back makes nobody wait for it", () => {
     const pace = new Pace(50);
     pace.slot(at + 2 * days);
-    expect(pace.slot(at)).toBe(at);
+    expect(pace.slot(at)).toBe(at + 50);
+  });
+
+  test("a rush of hours goes out no faster than one of minutes, also after a restart", () => {
+    const [pace, next] = [new Pace(100), new Pace(100)];
+    const slots = Array.from({ length: 100_000 }, () => pace.slot(at));
+    expect(slots.at(-1)).toBe(at + 9_999_900);
+    next.behind(100_000, at);
+    expect(next.slot(at)).toBe(at + 10_000_000);
   });
 
   test("turns of one webhook, and of others beside", () => {

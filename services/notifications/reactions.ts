@@ -163,9 +163,12 @@ export const jobs: Record<string, JobHandler<Store>> = {
 const hour = 60 * 60_000;
 const day = 24 * hour;
 
-/** The first sweep; each schedules the next. */
-export const prepare = ({ now }: Kit<Store>, commit: Commit): Promise<void> =>
-  commit({ jobs: [{ kind: sweepJob, key: "", at: now() }] });
+/** New mails queue behind those that wait already; and the first sweep, each schedules the next. */
+export async function prepare(kit: Kit<Store>, commit: Commit): Promise<void> {
+  const { now, store } = kit;
+  paceOf(kit).behind(await store.mailsWaiting(), now());
+  await commit({ jobs: [{ kind: sweepJob, key: "", at: now() }] });
+}
 
 const turns = new Turns(4);
 const turnComes = 250;

@@ -1,5 +1,5 @@
 import { defineStore, type Place, type StoreOf, sealedRows } from "chassis";
-import { and, desc, eq, lt, or, sql } from "drizzle-orm";
+import { and, count, desc, eq, lt, or, sql } from "drizzle-orm";
 import { type Change, insert, remove, update, upsert, type Write } from "drizzle-outbox";
 import type { EventName } from "./contracts.ts";
 import type { AfterTry, Mail } from "./mail.ts";
@@ -157,6 +157,10 @@ export const store = defineStore(tablesOf, (db, t, sealed) => {
       writes: [insert(t.mails, mail)],
       jobs: [{ kind: mailJob, key: mail.id, at }],
     }),
+    async mailsWaiting(): Promise<number> {
+      const waiting = db.select({ many: count() }).from(t.mails).where(eq(t.mails.status, "pending"));
+      return (await waiting)[0]?.many ?? 0;
+    },
     /** Whom it goes to is forgotten with its end. */
     afterMail: ({ id }: Mail, { mail, nextAt }: AfterTry): Change => ({
       writes: [update(t.mails, mail.status === "pending" ? mail : { ...mail, sealed: null }, { id })],
