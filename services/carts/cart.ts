@@ -48,19 +48,23 @@ export type CartEvent = { at: number } & (
   | { type: "ordered"; orderId: string }
 );
 
+/** What is for sale today, by SKU. */
+export type Products = ReadonlyMap<string, Product>;
+
 type Decision = CartEvent[] | Rejection;
 
 export const mostPieces = 9_999;
 export const mostLines = 1_000;
 
-/** @param product absent when there is none of this SKU */
+/** @param products of this line, and of those that the cart has */
 export function setLine(
   cart: Cart,
   { sku, quantity }: { sku: string; quantity: number },
-  product: Product | undefined,
+  products: Products,
   at: number,
 ): Decision {
   if (cart.ordered) return isOrdered;
+  const product = products.get(sku);
   if (product === undefined) {
     return { rejected: "unknown-product", detail: `There is no product ${sku}` };
   }
@@ -75,28 +79,52 @@ export function setLine(
   if (others.length >= mostLines) return { rejected: "cart-full", detail: `A cart has ${mostLines} lines` };
   const line = cart.lines.find((one) => one.sku === sku);
   if (line && line.quantity === quantity && isSame(line.seen, product.price)) return [];
-  return [{ type: "line-set", at, line: { sku, quantity, seen: product.price } }];
+  const set = { sku, quantity, seen: product.price };
+  const more = worth(set, products);
+  if (!isExact(more) || !isExact(sum(others, products) + more)) return tooLarge;
+  return [{ type: "line-set", at, line: set }];
 }
 
 /** Puts several products in, all of them or none. */
 export function setLines(
   cart: Cart,
   lines: { sku: string; quantity: number }[],
-  products: ReadonlyMap<string, Product>,
+  products: Products,
   at: number,
 ): Decision {
   let next = cart;
   const events: CartEvent[] = [];
   for (const [index, line] of lines.entries()) {
-    const decided = setLine(next, line, products.get(line.sku), at);
+    const decided = setLine(next, line, products, at);
     if (!Array.isArray(decided)) {
-      return { ...decided, errors: [{ pointer: `/lines/${index}/sku`, detail: decided.detail }] };
+      const field = decided.rejected === "total-too-large" ? "quantity" : "sku";
+      return { ...decided, errors: [{ pointer: `/lines/${index}/${field}`, detail: decided.detail }] };
     }
     next = decided.reduce<Cart>(evolve, next);
     events.push(...decided);
   }
   return events;
 }
+
+/** What a line comes to at today's price, in minor units; undefined where it is for sale no more. */
+function worth({ sku, quantity }: Pick<Line, "sku" | "quantity">, products: Products): number | undefined {
+  const product = products.get(sku);
+  return product && quantity * product.price.amount;
+}
+
+/** Today's price of a line; none where it is for sale no more, or where no order could count what it comes to. */
+export const priceOf = (line: Line, products: Products): Money | undefined =>
+  isExact(worth(line, products)) ? products.get(line.sku)?.price : undefined;
+
+/** What lines come to that have a price today, in minor units. */
+export const sum = (lines: Line[], products: Products): number =>
+  lines.reduce((all, line) => {
+    const one = worth(line, products);
+    return isExact(one) ? all + one : all;
+  }, 0);
+
+/** Whether an amount is counted to the last unit. */
+export const isExact = (amount: number | undefined): amount is number => Number.isSafeInteger(amount);
 
 export function removeLine(cart: Cart, sku: string, at: number): Decision {
   if (cart.ordered) return isOrdered;
@@ -106,8 +134,9 @@ export function removeLine(cart: Cart, sku: string, at: number): Decision {
 /**
  * Takes over what a guest had put together before signing in. Of what is in both, the pieces add up; what is in
  * another currency, or does not fit any more, stays behind.
+ * @param products of the lines of both
  */
-export function merge(cart: Cart, from: Cart, at: number): Decision {
+export function merge(cart: Cart, from: Cart, products: Products, at: number): Decision {
   if (cart.ordered || from.ordered) return isOrdered;
   if (from.owner !== undefined)
     return { rejected: "not-a-guests-cart", detail: "The cart is somebody's already" };
@@ -120,7 +149,21 @@ export function merge(cart: Cart, from: Cart, at: number): Decision {
     const own = cart.lines.find(({ sku }) => sku === line.sku);
     return own ? [{ ...own, quantity: Math.min(mostPieces, own.quantity + line.quantity) }] : [];
   });
-  return [{ type: "merged", at, id: from.id, lines: [...both, ...room] }];
+  return [{ type: "merged", at, id: from.id, lines: countable(cart, [...both, ...room], products) }];
+}
+
+/** Of lines that change, or are new: those with which what the cart comes to can still be counted exactly. */
+function countable({ lines }: Cart, changed: Line[], products: Products): Line[] {
+  let all = sum(lines, products);
+  return changed.filter((line) => {
+    const before = lines.filter(({ sku }) => sku === line.sku);
+    const more = worth(line, products) ?? 0;
+    const next = all - sum(before, products) + more;
+    // Once it is for sale no more, it is shown at the price that was seen.
+    const fits = isExact(more) && isExact(next) && isExact(line.quantity * line.seen.amount);
+    if (fits) all = next;
+    return fits;
+  });
 }
 
 /**
@@ -170,6 +213,11 @@ function withLines(lines: Line[], changed: Line[]): Line[] {
 }
 
 const isSame = (a: Money, b: Money): boolean => a.amount === b.amount && a.currency === b.currency;
+
+const tooLarge: Rejection = {
+  rejected: "total-too-large",
+  detail: "The cart would come to more than can be counted exactly",
+};
 
 const isOrdered: Rejection = {
   rejected: "cart-ordered",

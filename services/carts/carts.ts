@@ -7,16 +7,19 @@ import type { Store } from "./store.ts";
 export interface Carts {
   find(id: string): Promise<Cart | undefined>;
   /** A guest's. @param decide what is put in at once */
-  create(decide: (cart: Cart) => CartEvent[]): Promise<Cart>;
+  create(decide: Decide): Promise<Cart>;
   /**
    * Decides about a cart and keeps what came of it. When somebody else was quicker, it is decided again.
    * @returns undefined when there is no such cart
    */
-  change(id: string, decide: (cart: Cart) => CartEvent[]): Promise<Cart | undefined>;
+  change(id: string, decide: Decide): Promise<Cart | undefined>;
   forget(id: string): Promise<void>;
   /** The user's own cart, a new one where there is none that is still open. */
   of(owner: string): Promise<Cart>;
 }
+
+/** Decides about a cart, once what has to be known of its lines is gathered. */
+export type Decide = (cart: Cart) => CartEvent[] | Promise<CartEvent[]>;
 
 const day = 24 * 60 * 60;
 
@@ -45,7 +48,7 @@ export function cartsOf({ sidecar, config, id: newId, now }: Kit<Store>): Carts 
     find,
     async create(decide) {
       const cart = begun();
-      return keep(decide(cart).reduce<Cart>(evolve, cart));
+      return keep((await decide(cart)).reduce<Cart>(evolve, cart));
     },
 
     async change(id, decide) {
@@ -53,10 +56,10 @@ export function cartsOf({ sidecar, config, id: newId, now }: Kit<Store>): Carts 
       if (before === undefined) return undefined;
       const after = await state.update(
         key(id),
-        (current) => {
+        async (current) => {
           // It has expired since.
           if (current === null) return undefined;
-          const events = decide(current);
+          const events = await decide(current);
           return events.length === 0 ? undefined : events.reduce<Cart>(evolve, current);
         },
         { ttl: ttlOf(before), attempts: 100 },

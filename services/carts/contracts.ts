@@ -22,8 +22,9 @@ export const Merge = v.strictObject({
 });
 
 /**
- * `availability`: `low` with the number that is left, `unavailable` when it is for sale no more. `priceWas` is the price
- * when it was put in, where that has changed. `total` counts what is still for sale.
+ * `availability`: `low` with the number that is left, `unavailable` when it is for sale no more, or has become so dear
+ * that no order could count it. `priceWas` is the price when it was put in, where that has changed. `total` counts what
+ * is available; null where nothing is, or where it cannot be said as one exact amount.
  */
 export const CartView = v.object({
   id: v.string(),

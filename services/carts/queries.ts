@@ -1,4 +1,4 @@
-import type { Cart, Line } from "./cart.ts";
+import { type Cart, isExact, type Line, priceOf, sum } from "./cart.ts";
 import type { CartView } from "./contracts.ts";
 import type { Shown } from "./store.ts";
 
@@ -9,24 +9,30 @@ type LineView = CartView["lines"][number];
  * @param products those of its lines that are for sale
  */
 export function view(cart: Cart, products: ReadonlyMap<string, Shown>): CartView {
-  const lines = cart.lines.map((line) => lineView(line, products.get(line.sku)));
-  const counted = lines.filter(({ availability }) => availability !== "unavailable");
-  const currency = counted[0]?.unitPrice.currency;
+  const lines = cart.lines.map((line) => lineView(line, products));
+  const amount = sum(cart.lines, products);
+  const currencies = new Set(
+    lines.flatMap(({ availability, unitPrice }) =>
+      availability === "unavailable" ? [] : [unitPrice.currency],
+    ),
+  );
+  const [currency] = currencies;
   return {
     id: cart.id,
     status: cart.ordered ? "ordered" : "open",
     ...(cart.ordered && cart.orderId !== undefined ? { orderId: cart.orderId } : {}),
     lines,
-    total:
-      currency === undefined
-        ? null
-        : { amount: counted.reduce((sum, { total }) => sum + total.amount, 0), currency },
+    // Prices go up, and change their currency, after they were put in: then no order could say it either.
+    total: currency !== undefined && currencies.size === 1 && isExact(amount) ? { amount, currency } : null,
     changedAt: new Date(cart.changedAt).toISOString(),
   };
 }
 
-function lineView({ sku, quantity, seen }: Line, product: Shown | undefined): LineView {
-  const unitPrice = product?.price ?? seen;
+function lineView(line: Line, products: ReadonlyMap<string, Shown>): LineView {
+  const { sku, quantity, seen } = line;
+  const product = products.get(sku);
+  const price = priceOf(line, products);
+  const unitPrice = price ?? seen;
   const changed = unitPrice.amount !== seen.amount || unitPrice.currency !== seen.currency;
   return {
     sku,
@@ -35,7 +41,7 @@ function lineView({ sku, quantity, seen }: Line, product: Shown | undefined): Li
     unitPrice,
     ...(changed ? { priceWas: seen } : {}),
     total: { amount: quantity * unitPrice.amount, currency: unitPrice.currency },
-    ...availability(product),
+    ...availability(price && product),
   };
 }
 

@@ -15,7 +15,15 @@ interface Seen {
   status: string;
   orderId?: string;
   total: unknown;
-  lines: { sku: string; quantity: number; unitPrice: unknown; priceWas?: unknown; availability: string }[];
+  lines: {
+    sku: string;
+    name: string;
+    quantity: number;
+    unitPrice: unknown;
+    priceWas?: unknown;
+    total: unknown;
+    availability: string;
+  }[];
 }
 const ask = async (method: string, path: string, options: Parameters<typeof shop.request>[1] = {}) => {
   const response = await shop.request(path, { method, ...options });
@@ -113,6 +121,50 @@ describe("a guest's cart", () => {
     expect(gone.lines[0]).toMatchObject({ availability: "unavailable" });
     expect(gone.total).toEqual(gbp(1_800));
     expect((await put(id, "85123A", 1)).body.code).toBe("unknown-product");
+  });
+
+  test("refuses what makes its total more than can be counted exactly, and is as it was", async () => {
+    const most = Number.MAX_SAFE_INTEGER;
+    await shop.deliver(ProductCreated, { ...heart, sku: "DEAR", price: gbp(most) });
+    const id = await begin();
+    const { body: before } = await put(id, "DEAR", 1);
+    expect(before.total).toEqual(gbp(most));
+    for (const refused of [await put(id, "DEAR", 2), await put(id, "85123A", 1)])
+      expect([refused.status, refused.body.code]).toEqual([422, "total-too-large"]);
+    expect((await ask("GET", `/carts/${id}`)).body).toEqual(before);
+    const lines = [
+      { sku: "85123A", quantity: 1 },
+      { sku: "DEAR", quantity: 1 },
+    ];
+    const { status, body } = await ask("POST", "/carts", { body: { lines } });
+    expect([status, body]).toMatchObject([
+      422,
+      { code: "total-too-large", errors: [{ pointer: "/lines/1/quantity" }] },
+    ] as never);
+  });
+
+  test("has no total once prices have risen beyond what can be counted, or are in two currencies", async () => {
+    const most = Number.MAX_SAFE_INTEGER;
+    const id = await begin();
+    await put(id, "85123A", 2);
+    await put(id, "POST", 1);
+    const seen = async () => (await ask("GET", `/carts/${id}`)).body;
+    let version = 2;
+    const costs = (product: typeof heart | typeof post, price: ReturnType<typeof gbp>) =>
+      shop.deliver(ProductUpdated, { ...product, price, version: version++ });
+    await costs(post, gbp(most));
+    expect(await seen()).toMatchObject({ total: null, lines: [{ total: gbp(510) }, { total: gbp(most) }] });
+    // A line that no order could count is as good as not for sale; the name is still known.
+    await costs(heart, gbp(most));
+    expect(await seen()).toMatchObject({
+      total: gbp(most),
+      lines: [{ name: "Heart", unitPrice: gbp(255), total: gbp(510), availability: "unavailable" }, {}],
+    });
+    await costs(heart, gbp(1));
+    await costs(post, { amount: 5, currency: "EUR" });
+    expect((await seen()).total).toBeNull();
+    await costs(post, gbp(5));
+    expect((await seen()).total).toEqual(gbp(7));
   });
 
   test("two tabs lose nothing", async () => {

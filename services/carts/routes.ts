@@ -15,8 +15,8 @@ import {
   transact,
 } from "chassis";
 import type { Context } from "hono";
-import { type Cart, type CartEvent, close, merge, removeLine, setLine, setLines, take } from "./cart.ts";
-import { cartsOf } from "./carts.ts";
+import { type Cart, close, merge, removeLine, setLine, setLines, take } from "./cart.ts";
+import { cartsOf, type Decide } from "./carts.ts";
 import {
   CartLines,
   CartOwner,
@@ -29,7 +29,7 @@ import {
   Ordered,
 } from "./contracts.ts";
 import { view } from "./queries.ts";
-import type { Store } from "./store.ts";
+import type { Shown, Store } from "./store.ts";
 
 type C = Context<Env<Store>>;
 
@@ -53,8 +53,8 @@ export const routes = router<Store>()
       transact(c, async () => {
         const { kit, caller } = c.var;
         const { lines = [] } = c.req.valid("json");
-        const products = await kit.store.products(lines.map(({ sku }) => sku));
-        const put = (cart: Cart): CartEvent[] => accepted(setLines(cart, lines, products, kit.now()));
+        const put: Decide = async (cart) =>
+          accepted(setLines(cart, lines, await today(c, cart.lines, lines), kit.now()));
         const carts = cartsOf(kit);
         const begun =
           caller.kind === "user"
@@ -88,7 +88,9 @@ export const routes = router<Store>()
       // A second try, after the first has forgotten the guest's cart.
       if (mine.merged.includes(cartId)) return answer(c, mine);
       const guests = found(from);
-      const merged = await carts.change(mine.id, (cart) => accepted(merge(cart, guests, kit.now())));
+      const merged = await carts.change(mine.id, async (cart) =>
+        accepted(merge(cart, guests, await today(c, cart.lines, guests.lines), kit.now())),
+      );
       await carts.forget(cartId);
       return answer(c, found(merged));
     },
@@ -110,9 +112,9 @@ export const routes = router<Store>()
     async (c) => {
       const sku = c.req.param("sku");
       const { quantity } = c.req.valid("json");
-      const product = (await c.var.kit.store.products([sku])).get(sku);
-      return changed(c, c.req.param("id"), (cart) =>
-        accepted(setLine(cart, { sku, quantity }, product, c.var.kit.now())),
+      const line = { sku, quantity };
+      return changed(c, c.req.param("id"), async (cart) =>
+        accepted(setLine(cart, line, await today(c, cart.lines, [line]), c.var.kit.now())),
       );
     },
   )
@@ -171,7 +173,7 @@ export const routes = router<Store>()
  * Changes a cart within the caller's reach, and shows it.
  * @throws {Problem} 412 with the ETag of what is there now
  */
-async function changed(c: C, id: string, decide: (cart: Cart) => CartEvent[]): Promise<Response> {
+async function changed(c: C, id: string, decide: Decide): Promise<Response> {
   let stale: Cart | undefined;
   const cart = await cartsOf(c.var.kit).change(id, (one) => {
     stale = isMeant(c, theirs(one, c.var.caller)) ? undefined : one;
@@ -190,8 +192,11 @@ async function answer(c: C, cart: Cart): Promise<Response> {
   return cacheable(c, seen, "private, no-cache", tag(cart, seen));
 }
 
-const shown = async (c: C, cart: Cart): Promise<CartView> =>
-  view(cart, await c.var.kit.store.products(cart.lines.map(({ sku }) => sku)));
+const shown = async (c: C, cart: Cart): Promise<CartView> => view(cart, await today(c, cart.lines));
+
+/** What is for sale today of some lines. */
+const today = (c: C, ...lines: { sku: string }[][]): Promise<Map<string, Shown>> =>
+  c.var.kit.store.products([...new Set(lines.flat().map(({ sku }) => sku))]);
 
 /** The cart's version, and what else is seen of it: prices change without it. */
 const tag = ({ version }: Cart, seen: CartView): string =>

@@ -12,6 +12,7 @@ export default service({
     "unknown-product": 422,
     "mixed-currencies": 422,
     "cart-full": 422,
+    "total-too-large": 422,
     "empty-cart": 422,
   },
 });

@@ -97,12 +97,11 @@ export const ReconciliationList = v.object({
 });
 export const Listing = v.strictObject({ limit: v.optional(v.string()), cursor: v.optional(v.string()) });
 
-/** Amounts in minor units. */
+const sum = v.pipe(v.number(), v.integer());
+/** Sums in minor units, exact also beyond 2^53; so is `balanced`. */
 export const LedgerView = v.object({
   balanced: v.boolean(),
-  accounts: v.array(
-    v.object({ account: v.string(), currency: v.string(), debit: v.number(), credit: v.number() }),
-  ),
+  accounts: v.array(v.object({ account: v.string(), currency: v.string(), debit: sum, credit: sum })),
 });
 export type LedgerView = v.InferOutput<typeof LedgerView>;
 

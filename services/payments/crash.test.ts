@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { isDeepStrictEqual } from "node:util";
 import type { CloudEvent, EventType } from "hono-dapr";
+import { publishedIn } from "hono-dapr/testing";
 import { dueCall } from "./calls.ts";
 import {
   OrderAborting,
@@ -71,8 +72,7 @@ test("whatever it is killed in, each order's money moves once and the books agre
     async fetch(request) {
       if (!new URL(request.url).pathname.startsWith("/v1.0/publish"))
         return new Response(null, { status: 204 });
-      const body = (await request.json()) as { event: CloudEvent<{ orderId: string }> }[];
-      for (const { event } of body) {
+      for (const event of publishedIn(await request.json()) as CloudEvent<{ orderId: string }>[]) {
         const { orderId } = event.data;
         told.set(orderId, (told.get(orderId) ?? new Map()).set(event.id, event));
       }

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { balances, type Movement, type Posting, postings } from "./ledger.ts";
+import { balances, type Movement, type Posting, postings, summed, type Total } from "./ledger.ts";
 
 const gbp = (amount: number) => ({ amount, currency: "GBP" });
 
@@ -54,4 +54,23 @@ test("one currency does not make up for another", () => {
   });
   expect(balances([posting("GBP", 1, 0), posting("EUR", 0, 1)])).toBe(false);
   expect(balances([])).toBe(true);
+});
+
+test("what no number can count exactly is counted to the last unit", () => {
+  const share = (account: Total["account"], debit: bigint, credit: bigint): Total => ({
+    account,
+    currency: "GBP",
+    debit,
+    credit,
+  });
+  const most = 2n ** 63n - 1n;
+  const sums = summed([
+    share("provider-clearing", most, 0n),
+    share("sales-revenue", 0n, most),
+    share("provider-clearing", most, 1n),
+    share("sales-revenue", 1n, most),
+  ]);
+  expect(sums).toEqual([share("provider-clearing", 2n * most, 1n), share("sales-revenue", 1n, 2n * most)]);
+  expect(balances(sums)).toBe(true);
+  expect(balances([...sums, share("sales-revenue", 1n, 0n)])).toBe(false);
 });

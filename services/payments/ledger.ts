@@ -17,6 +17,14 @@ export interface Posting {
   credit: number;
 }
 
+/** What has come together on an account: bigints, because sums may go beyond what a number counts exactly. */
+export interface Total {
+  account: Account;
+  currency: string;
+  debit: bigint;
+  credit: bigint;
+}
+
 export type Movement = { type: "captured" | "refunded"; amount: Money };
 
 /** The entry for a movement of money: postings that balance. */
@@ -30,10 +38,23 @@ export function postings({ type, amount: { amount, currency } }: Movement): Post
 }
 
 /** Whether debits equal credits in every currency. */
-export function balances(rows: Pick<Posting, "currency" | "debit" | "credit">[]): boolean {
-  const differences = new Map<string, number>();
+export function balances(
+  rows: { currency: string; debit: number | bigint; credit: number | bigint }[],
+): boolean {
+  const differences = new Map<string, bigint>();
   for (const { currency, debit, credit } of rows) {
-    differences.set(currency, (differences.get(currency) ?? 0) + debit - credit);
+    differences.set(currency, (differences.get(currency) ?? 0n) + BigInt(debit) - BigInt(credit));
   }
-  return [...differences.values()].every((difference) => difference === 0);
+  return [...differences.values()].every((difference) => difference === 0n);
+}
+
+/** Adds up what is of one account and currency. */
+export function summed(rows: Total[]): Total[] {
+  const sums = new Map<string, Total>();
+  for (const row of rows) {
+    const key = `${row.account} ${row.currency}`;
+    const { debit, credit } = sums.get(key) ?? { debit: 0n, credit: 0n };
+    sums.set(key, { ...row, debit: debit + row.debit, credit: credit + row.credit });
+  }
+  return [...sums.values()];
 }

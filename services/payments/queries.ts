@@ -1,8 +1,15 @@
-import type { LedgerView, PaymentView, ReconciliationView } from "./contracts.ts";
+import type { PaymentView, ReconciliationView } from "./contracts.ts";
 import { open } from "./holding.ts";
-import { balances, type Posting } from "./ledger.ts";
+import { balances, type Total } from "./ledger.ts";
 import { type Money, type Payment, shown } from "./payment.ts";
 import type { Reconciliation } from "./reconcile.ts";
+
+declare global {
+  interface JSON {
+    /** A piece of JSON text that is written as it is; TypeScript does not know it yet. */
+    rawJSON(text: string): { rawJSON: string };
+  }
+}
 
 /** A payment as its readers see it. */
 export function view(payment: Payment): PaymentView {
@@ -29,8 +36,15 @@ export function view(payment: Payment): PaymentView {
   };
 }
 
-export function ledgerView(accounts: Posting[]): LedgerView {
-  return { balanced: balances(accounts), accounts };
+/** The sums are written digit by digit: JSON holds whole numbers that are too large for a number of JavaScript. */
+export function ledgerView(totals: Total[]) {
+  const digits = (sum: bigint) => JSON.rawJSON(String(sum));
+  const accounts = totals.map(({ debit, credit, ...of }) => ({
+    ...of,
+    debit: digits(debit),
+    credit: digits(credit),
+  }));
+  return { balanced: balances(totals), accounts };
 }
 
 /** Its entity tag: a comparison only ever goes on. */

@@ -319,6 +319,26 @@ describe.each(Object.keys(databases))("on %s", (name) => {
     expect((await ledger()).balanced).toBe(true);
   });
 
+  test("the ledger adds up exactly what is more than a number can count", async () => {
+    const most = gbp(Number.MAX_SAFE_INTEGER);
+    // More than there are shards, so that one alone is beyond it.
+    const orders = Array.from({ length: 9 }, (_, n) => `o-${n}`);
+    for (const orderId of orders)
+      await app.deliver(OrderReserved, {
+        orderId,
+        total: most,
+        payment: { method: "test", token: "tok_ok" },
+      });
+    for (const orderId of orders) await until(orderId, { status: "captured" });
+    const sum = 9n * BigInt(most.amount);
+    expect(await (await ask("/payments/ledger")).text()).toBe(
+      `{"balanced":true,"accounts":[${[
+        `{"account":"provider-clearing","currency":"GBP","debit":${sum},"credit":0}`,
+        `{"account":"sales-revenue","currency":"GBP","debit":0,"credit":${sum}}`,
+      ]}]}`,
+    );
+  });
+
   describe("a reconciliation", () => {
     const runs = async (query = "") =>
       v.parse(ReconciliationList, await (await ask(`/payments/reconciliations${query}`)).json());

@@ -15,7 +15,7 @@ import {
 import { evolve } from "./evolve.ts";
 import { mayBeHeld } from "./holding.ts";
 import { today } from "./kept.ts";
-import { type Account, type Movement, type Posting, postings } from "./ledger.ts";
+import { type Account, type Movement, type Posting, postings, summed, type Total } from "./ledger.ts";
 import type { Money, Payment, PaymentEvent } from "./payment.ts";
 import type { Found, Reconciliation } from "./reconcile.ts";
 
@@ -292,18 +292,15 @@ export const store = defineStore(
         (await db.find(t.foundReferences, { orderId }))?.reference,
 
       /** Totals by account and currency. */
-      ledger(): Promise<Posting[]> {
+      async ledger(): Promise<Total[]> {
         const { account, currency, debit, credit } = t.ledgerTotals;
-        return db
-          .select({
-            account,
-            currency,
-            debit: sql<number>`sum(${debit})`.mapWith(Number),
-            credit: sql<number>`sum(${credit})`.mapWith(Number),
-          })
+        // As text, since neither driver gives more than a number; and added up here, since SQLite's own sum may overflow.
+        const exact = (column: typeof debit) => sql<bigint>`cast(${column} as text)`.mapWith(BigInt);
+        const shares = await db
+          .select({ account, currency, debit: exact(debit), credit: exact(credit) })
           .from(t.ledgerTotals)
-          .groupBy(account, currency)
           .orderBy(account, currency);
+        return summed(shares);
       },
     };
   },

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import type { CloudEvent, EventType } from "hono-dapr";
+import { publishedIn } from "hono-dapr/testing";
 import type { Call } from "../../tests/stripe/fake.ts";
 import { serveStripe } from "../../tests/stripe/serve.ts";
 import { signed } from "../../tests/stripe/signed.ts";
@@ -50,7 +51,7 @@ test("whatever it is killed in, each order is charged once, given back once, and
       const name = /^\/v1\.0\/secrets\/secrets\/(.+)$/.exec(pathname)?.[1];
       if (name) return Response.json({ [name]: secrets[name] });
       if (!pathname.startsWith("/v1.0/publish")) return new Response(null, { status: 204 });
-      for (const { event } of (await request.json()) as { event: CloudEvent<{ orderId: string }> }[]) {
+      for (const event of publishedIn(await request.json()) as CloudEvent<{ orderId: string }>[]) {
         const { orderId } = event.data;
         told.set(orderId, (told.get(orderId) ?? new Map()).set(event.id, event));
       }
