@@ -57,7 +57,8 @@ export class Broker implements Outside {
 
   publish(from: Incarnation, topic: string, body: string, answer: (response: Response) => void): void {
     const { clock } = this.#world;
-    const entries = JSON.parse(body) as { entryId: string; event: CloudEvent }[];
+    const sent = JSON.parse(body) as { entryId: string; event: string }[];
+    const entries = sent.map(({ entryId, event }) => ({ entryId, event: JSON.parse(event) as CloudEvent }));
     const reply = (response: () => Response) =>
       clock.after(this.#world.latency(), from, () => answer(response()));
     if (this.#bug?.publishesLater) {

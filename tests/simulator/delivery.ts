@@ -2,6 +2,7 @@
 export interface Subscription {
   topic: string;
   deadLetterTopic?: string;
+  metadata?: Record<string, string>;
   bulkSubscribe?: { enabled: boolean; maxMessagesCount: number; maxAwaitDurationMs: number };
 }
 
@@ -14,12 +15,14 @@ export interface CloudEvent {
 
 /** The request that daprd makes of one event, or of a batch. */
 export function delivery(
-  { topic, bulkSubscribe }: Subscription,
+  { topic, bulkSubscribe, metadata }: Subscription,
   events: CloudEvent[],
   id: string,
 ): () => Request {
-  const contentType = "application/cloudevents+json";
-  const entries = events.map((event, i) => ({ entryId: String(i), event, contentType }));
+  const raw = metadata?.rawPayload === "true";
+  const inBatch = (event: CloudEvent) =>
+    raw ? Buffer.from(JSON.stringify(event)).toString("base64") : event;
+  const entries = events.map((event, i) => ({ entryId: String(i), event: inBatch(event) }));
   const body = JSON.stringify(bulkSubscribe?.enabled ? { id, entries } : events[0]);
   const headers = { "content-type": "application/json" };
   return () => new Request(`http://app/_events/${topic}`, { method: "POST", headers, body });

@@ -183,7 +183,7 @@ export class Process {
           const flags = /^http:\/\/sidecar\/v1\.0\/configuration\/configuration(\/subscribe)?\?/.exec(input);
           if (flags)
             return resolve(flags[1] ? Response.json({ id: "w" }) : new Response(null, { status: 204 }));
-          const topic = /^http:\/\/sidecar\/v1\.0\/publish\/bulk\/pubsub\/([\w-]+)$/.exec(input)?.[1];
+          const topic = /^http:\/\/sidecar\/v1\.0\/publish\/bulk\/pubsub\/([\w-]+)\?/.exec(input)?.[1];
           if (topic === undefined) throw new Error(`The simulator knows nothing of ${input}`);
           incarnation.step("before", `publishing to ${topic}`);
           this.#outside.publish(incarnation, topic, String(init?.body), resolve);

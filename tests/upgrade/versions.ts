@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { CloudEvent } from "hono-dapr";
+import { publishedIn } from "hono-dapr/testing";
 import { freePort } from "../../packages/drizzle-outbox/test/postgres.ts";
 import { eventually } from "../e2e/shop.ts";
 
@@ -65,8 +66,8 @@ export class World {
     hostname: "127.0.0.1",
     fetch: async (request) => {
       if (new URL(request.url).pathname.startsWith("/v1.0/publish")) {
-        const body = (await request.json()) as { event: CloudEvent<Record<string, unknown>> }[];
-        for (const { event } of body) this.published.set(event.id, event);
+        const events = publishedIn(await request.json()) as CloudEvent<Record<string, unknown>>[];
+        for (const event of events) this.published.set(event.id, event);
       }
       const secret = /^\/v1\.0\/secrets\/secrets\/([\w-]+)$/.exec(new URL(request.url).pathname)?.[1];
       if (secret) return Response.json({ [secret]: keyring });

@@ -9,9 +9,43 @@ export interface Batch {
 export const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** An entry's id and event. What is no entry is given up, like what is no event: it must not take the others with it. */
-export const entryOf = (entry: unknown): { entryId: unknown; event: unknown } =>
-  isObject(entry) ? { entryId: entry.entryId, event: entry.event } : { entryId: "", event: entry };
+export interface Entry {
+  entryId: unknown;
+  event: unknown;
+  /** Why it can be no event. */
+  wrong?: string;
+}
+
+/** An entry. What is none is given up, like what is no event: it must not take the others with it. */
+export function entryOf(entry: unknown): Entry {
+  if (!isObject(entry)) return { entryId: "", event: entry };
+  const { entryId, event } = entry;
+  return typeof event === "string" ? { entryId, ...opened(event) } : { entryId, event };
+}
+
+/** The text of what daprd passes on as it lies in the broker (`rawPayload`); as it is when it is no base64. */
+export function textIn(base64: string): string {
+  let binary: string;
+  try {
+    binary = atob(base64);
+  } catch {
+    return base64;
+  }
+  const bytes = new Uint8Array(binary.length);
+  for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
+  return utf8.decode(bytes);
+}
+
+const utf8 = new TextDecoder();
+
+function opened(base64: string): Omit<Entry, "entryId"> {
+  const text = textIn(base64);
+  try {
+    return { event: JSON.parse(text) };
+  } catch {
+    return { event: { datacontenttype: "text/plain", data: text }, wrong: "It is no JSON" };
+  }
+}
 
 export const isBatch = (body: unknown): body is Batch =>
   isObject(body) && Array.isArray(body.entries) && body.specversion === undefined;

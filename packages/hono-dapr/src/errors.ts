@@ -66,6 +66,17 @@ export class PublishFailed extends DaprError {
   }
 }
 
+/** What `onError` is told of an event that was given up, by its handler or because its data does not fit. */
+export class EventDropped extends Error {
+  override name = "EventDropped";
+  readonly reason: string;
+
+  constructor(reason: string) {
+    super(`Dropped: ${reason}`);
+    this.reason = reason;
+  }
+}
+
 /** What is stored under a key does not fit the schema. */
 export class InvalidState extends Error {
   override name = "InvalidState";

@@ -1,3 +1,4 @@
+import { textIn } from "./batch.ts";
 import type { CloudEvent, EventType } from "./event.ts";
 import { describeIssues } from "./schema.ts";
 
@@ -148,7 +149,7 @@ export function onDeadLetter(
 /** The event inside a delivery with `rawPayload`, which has it as base64; the delivery with the text when it is none. */
 function unwrapped({ data_base64: base64, ...delivery }: CloudEvent): CloudEvent {
   if (typeof base64 !== "string") return delivery;
-  const text = new TextDecoder().decode(Uint8Array.from(atob(base64), (char) => char.charCodeAt(0)));
+  const text = textIn(base64);
   try {
     const value: unknown = JSON.parse(text);
     if (isCloudEvent(value)) return value;
@@ -178,7 +179,8 @@ export const isDropped = (value: unknown): value is Dropped =>
   typeof value === "object" && value !== null && dropped in value;
 
 function received<T>(raw: CloudEvent, topic: string, data: T): Received<T> {
-  const { id, type, source, subject, time, traceparent } = raw;
-  // daprd fills in an empty traceparent when its tracing is off.
-  return { data, id, type, topic, source, subject, time, traceparent: traceparent || undefined, raw };
+  const { id, type, source, subject, time } = raw;
+  // daprd fills in an empty traceparent when its tracing is off; what is no text comes from elsewhere.
+  const traceparent = typeof raw.traceparent === "string" ? raw.traceparent || undefined : undefined;
+  return { data, id, type, topic, source, subject, time, traceparent, raw };
 }

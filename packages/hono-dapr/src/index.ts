@@ -5,6 +5,7 @@ export { type DaprOptions, dapr, type Sidecar, type SidecarMetadata } from "./da
 export {
   DaprError,
   EtagMismatch,
+  EventDropped,
   InvalidState,
   InvocationAborted,
   InvocationTimeout,

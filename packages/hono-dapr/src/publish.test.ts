@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import * as v from "valibot";
 import { type CloudEvent, dapr, event, newTraceparent, PublishFailed, SidecarUnreachable } from "./index.ts";
+import { publishedIn } from "./testing/index.ts";
 
 const Counted = event("numbers", "counted", v.object({ n: v.number() }));
 
@@ -14,7 +15,7 @@ interface Entry {
   entryId: string;
   contentType: string;
   metadata?: Record<string, string>;
-  event: CloudEvent;
+  event: unknown;
 }
 
 /** A sidecar that notes what it is called with and answers in turn; then with 204. */
@@ -34,7 +35,12 @@ function sidecar(answers: (() => Response)[] = [], options: { traceparent?: () =
       return answers.shift()?.() ?? new Response(null, { status: 204 });
     },
   });
-  return { ...made, calls, entries: () => calls.map(({ body }) => body as Entry[]) };
+  return {
+    ...made,
+    calls,
+    entries: () => calls.map(({ body }) => body as Entry[]),
+    events: () => calls.map(({ body }) => publishedIn(body)),
+  };
 }
 
 const refusal = (status: number, errorCode: string, message: string) => () =>
@@ -56,11 +62,12 @@ describe("publish", () => {
 
   test("sends many in one bulk call, and throws which of them failed", async () => {
     const failedEntries = [{ entryId: "1", error: "full" }];
-    const { publish, calls, entries } = sidecar([() => Response.json({ failedEntries }, { status: 500 })]);
+    const { publish, calls, events } = sidecar([() => Response.json({ failedEntries }, { status: 500 })]);
     const error = await publish(Counted, [{ n: 1 }, { n: 2 }]).catch((error) => error);
-    expect(calls.map(({ url }) => url)).toEqual(["http://sidecar/v1.0/publish/bulk/pubsub/numbers"]);
+    const url = "http://sidecar/v1.0/publish/bulk/pubsub/numbers?metadata.rawPayload=true";
+    expect(calls.map(({ url }) => url)).toEqual([url]);
     expect(error).toBeInstanceOf(PublishFailed);
-    expect(error.failed).toEqual([{ id: entries()[0]?.[1]?.event.id, error: "full" }]);
+    expect(error.failed).toEqual([{ id: events()[0]?.[1]?.id, error: "full" }]);
   });
 
   test("passes the current trace on unless the event has one", async () => {
@@ -78,25 +85,46 @@ describe("publish", () => {
 });
 
 describe("publishEvents", () => {
-  test("builds one body, with entry ids of its own", async () => {
-    const { publishEvents, calls } = sidecar();
+  test("builds one body, with entry ids of its own and each event as the whole text that is passed on", async () => {
+    const { publishEvents, calls, events: sent } = sidecar();
     const events = [
       Counted.of({ n: 1 }, { id: "same" }),
       Counted.of({ n: 2 }, { id: "same", source: "other" }),
     ];
     expect(await publishEvents("numbers", events)).toEqual({ failed: [] });
     expect(calls).toHaveLength(1);
-    const contentType = "application/cloudevents+json";
+    const entry = { contentType: "text/plain", event: expect.any(String) };
     expect(calls[0]?.body).toEqual([
-      { entryId: "0", contentType, event: { ...events[0], source: "counter" } },
-      { entryId: "1", contentType, event: events[1] },
+      { entryId: "0", ...entry },
+      { entryId: "1", ...entry },
+    ]);
+    const pubsubname = "pubsub";
+    expect(sent()).toEqual([
+      [
+        { ...events[0], source: "counter", pubsubname },
+        { ...events[1], pubsubname },
+      ] as CloudEvent[],
     ]);
   });
 
-  test("puts metadata into every entry, where daprd looks for it", async () => {
-    const { publishEvents, entries } = sidecar();
-    await publishEvents("numbers", [Counted.of({ n: 1 })], { metadata: { ttlInSeconds: "1" } });
-    expect(entries()[0]?.[0]?.metadata).toEqual({ ttlInSeconds: "1" });
+  test("fills in what daprd would have", async () => {
+    const { publishEvents, events } = sidecar();
+    const traceparent = newTraceparent();
+    const bare = { specversion: "1.0", id: "e-1", type: "counted", data: {}, traceparent } as const;
+    await publishEvents("numbers", [bare], { pubsub: "other" });
+    const filled = { source: "counter", topic: "numbers", pubsubname: "other", traceid: traceparent };
+    expect(events()).toEqual([[{ ...bare, ...filled, time: expect.any(String) }]]);
+  });
+
+  test("puts metadata into every entry, where daprd looks for it, beside the event in which daprd notes it", async () => {
+    const { publishEvents, calls, entries } = sidecar();
+    const event = Counted.of({ n: 1 });
+    await publishEvents("numbers", [event], { metadata: { ttlInSeconds: "1" } });
+    expect(calls[0]?.url).toEndWith("?metadata.ttlInSeconds=1");
+    const contentType = "application/cloudevents+json";
+    expect(entries()[0]).toEqual([
+      { entryId: "0", contentType, metadata: { ttlInSeconds: "1" }, event: { ...event, source: "counter" } },
+    ]);
   });
 
   test("does nothing for nothing", async () => {
@@ -106,13 +134,11 @@ describe("publishEvents", () => {
   });
 
   test("splits what is too much for one call", async () => {
-    const { publishEvents, entries } = sidecar();
+    const { publishEvents, events: sent } = sidecar();
     const events = Array.from({ length: 10 }, (_, n) => Counted.of({ n }, { pad: "x".repeat(300_000) }));
     await publishEvents("numbers", events);
-    expect(entries().map((body) => body.length)).toEqual([3, 3, 3, 1]);
-    expect(entries().flatMap((body) => body.map(({ event }) => event.id))).toEqual(
-      events.map(({ id }) => id),
-    );
+    expect(sent().map((body) => body.length)).toEqual([3, 3, 3, 1]);
+    expect(sent().flatMap((body) => body.map(({ id }) => id))).toEqual(events.map(({ id }) => id));
   });
 
   test("names what failed, also when a whole call was refused", async () => {

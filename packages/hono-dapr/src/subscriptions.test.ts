@@ -1,7 +1,18 @@
 import { describe, expect, test } from "bun:test";
 import * as v from "valibot";
-import { type CloudEvent, dapr, drop, event, on, onAny, onDeadLetter, type Subscription } from "./index.ts";
+import {
+  type CloudEvent,
+  dapr,
+  drop,
+  EventDropped,
+  event,
+  on,
+  onAny,
+  onDeadLetter,
+  type Subscription,
+} from "./index.ts";
 import type { Failure, SubscriptionsOptions } from "./subscriptions.ts";
+import { publishedIn } from "./testing/index.ts";
 
 const OrderPlaced = event("orders", "order.placed", v.object({ orderId: v.string() }));
 const OrderConfirmed = event("orders", "order.confirmed", v.object({ orderId: v.string() }));
@@ -18,7 +29,7 @@ const placed = (data: unknown = { orderId: "o-1" }, more: Partial<CloudEvent> = 
 
 interface Sent {
   path: string;
-  body: { entryId: string; event: CloudEvent }[];
+  events: CloudEvent[];
 }
 
 /** An app with these subscriptions, beside a sidecar that notes what is published, or refuses it. */
@@ -32,7 +43,8 @@ function app(
     appToken: options.token ?? "",
     fetch: async (url, init) => {
       if (options.refuse) return Response.json({ errorCode: "ERR_PUBSUB_PUBLISH_MESSAGE" }, { status: 500 });
-      sent.push({ path: new URL(url).pathname, body: JSON.parse(String(init?.body)) });
+      const events = publishedIn(JSON.parse(String(init?.body)));
+      sent.push({ path: new URL(url).pathname, events });
       return new Response(null, { status: 204 });
     },
   });
@@ -70,6 +82,7 @@ describe("/dapr/subscribe", () => {
         topic: "orders",
         routes: { default: "/_events/orders" },
         deadLetterTopic: "orders-dead",
+        metadata: { rawPayload: "true" },
         bulkSubscribe: { enabled: true, maxMessagesCount: 50, maxAwaitDurationMs: 5 },
       },
       {
@@ -92,6 +105,7 @@ describe("/dapr/subscribe", () => {
         topic: "orders",
         routes: { default: "/_events/orders" },
         deadLetterTopic: "own",
+        metadata: { rawPayload: "true" },
         bulkSubscribe: { enabled: true, maxMessagesCount: 100, maxAwaitDurationMs: 10 },
       },
     ]);
@@ -166,17 +180,23 @@ describe("a delivery", () => {
     expect((await deliver(placed({ orderId: 7 }))).body).toEqual({ status: "DROP" });
     expect(sent).toHaveLength(1);
     expect(sent[0]?.path).toBe("/v1.0/publish/bulk/pubsub/orders-dead");
-    expect(sent[0]?.body[0]?.event).toEqual({
+    expect(sent[0]?.events[0]).toEqual({
       ...placed({ orderId: 7 }),
+      topic: "orders-dead",
+      pubsubname: "pubsub",
       deadletterreason: "The data does not fit: orderId: Invalid type: Expected string but received 7",
       deadlettertopic: "orders",
     });
   });
 
   test("that is dropped by its handler goes the same way", async () => {
-    const { deliver, sent } = app([on(OrderPlaced, () => drop("too old"), { deadLetter: "orders-dead" })]);
+    const told: unknown[] = [];
+    const onError = (_: CloudEvent, error: unknown) => told.push(error);
+    const dropping = on(OrderPlaced, () => drop("too old"), { deadLetter: "orders-dead" });
+    const { deliver, sent } = app([dropping], { onError });
     expect((await deliver(placed())).body).toEqual({ status: "DROP" });
-    expect(sent[0]?.body[0]?.event.deadletterreason).toBe("too old");
+    expect(sent[0]?.events[0]?.deadletterreason).toBe("too old");
+    expect(told).toEqual([new EventDropped("too old")]);
   });
 
   test("is answered RETRY when its dead letter cannot be published", async () => {
@@ -188,7 +208,7 @@ describe("a delivery", () => {
   test("that is no CloudEvent is a dead letter; one that is no JSON is refused", async () => {
     const { deliver, sent, routes } = app([on(OrderPlaced, () => {}, { deadLetter: "orders-dead" })]);
     expect((await deliver({ hello: 1 })).body).toEqual({ status: "DROP" });
-    expect(sent[0]?.body[0]?.event).toMatchObject({
+    expect(sent[0]?.events[0]).toMatchObject({
       hello: 1,
       type: "unknown",
       deadletterreason: "It is not a CloudEvent",
@@ -207,6 +227,40 @@ describe("a delivery", () => {
 });
 
 describe("a batch", () => {
+  const base64 = (text: string) => Buffer.from(text).toString("base64");
+
+  test("has its events as they lie in the broker, or taken apart by daprd", async () => {
+    const seen: string[] = [];
+    const { deliver } = app([on(OrderPlaced, ({ id }) => void seen.push(id), { bulk: true })]);
+    const events = ["ü", "plain"].map((id) => ({ ...placed(), id }));
+    expect((await deliver(batch([base64(JSON.stringify(events[0])), events[1]]))).body).toEqual({
+      statuses: [
+        { entryId: "entry-0", status: "SUCCESS" },
+        { entryId: "entry-1", status: "SUCCESS" },
+      ],
+    });
+    expect(seen).toEqual(["ü", "plain"]);
+  });
+
+  test("gives up what has expired and what is no JSON, with its text", async () => {
+    const { deliver, sent } = app([on(OrderPlaced, () => {}, { bulk: true, deadLetter: "dead" })]);
+    const [late, early] = ["2020-01-01T00:00:00Z", "2999-01-01T00:00:00Z"].map((expiration) =>
+      base64(JSON.stringify(placed(undefined, { expiration }))),
+    );
+    const { body } = await deliver(batch([late, early, base64("no JSON"), "no base64!"]));
+    expect((body.statuses as { status: string }[]).map(({ status }) => status)).toEqual([
+      "DROP",
+      "SUCCESS",
+      "DROP",
+      "DROP",
+    ]);
+    expect(sent.map(({ events }) => events[0])).toMatchObject([
+      { ...placed(), topic: "dead", deadletterreason: "It has expired" },
+      { data: "no JSON", datacontenttype: "text/plain", deadletterreason: "It is no JSON" },
+      { data: "no base64!", datacontenttype: "text/plain", deadletterreason: "It is no JSON" },
+    ]);
+  });
+
   test("is handled concurrently, and each event answered on its own", async () => {
     let running = 0;
     let most = 0;
@@ -229,7 +283,9 @@ describe("a batch", () => {
       ],
     });
     expect(most).toBe(3);
-    expect(sent.map(({ body }) => body[0]?.event.deadletterreason)).toHaveLength(2);
+    const reasons = sent.map(({ events }) => events[0]?.deadletterreason);
+    expect(reasons.every(Boolean)).toBe(true);
+    expect(reasons).toHaveLength(2);
   });
 
   test("with something in it that is no entry gives that up, and handles the others", async () => {
@@ -356,7 +412,12 @@ describe("a topic for retries", () => {
       statuses: [{ entryId: "entry-0", status: "SUCCESS" }],
     });
     expect(sent[0]?.path).toBe("/v1.0/publish/bulk/pubsub/orders-retry");
-    expect(sent[0]?.body[0]?.event).toEqual({ ...placed(), retryof: "orders" });
+    expect(sent[0]?.events[0]).toEqual({
+      ...placed(),
+      topic: "orders-retry",
+      pubsubname: "pubsub",
+      retryof: "orders",
+    });
     const refused = app([on(OrderPlaced, fails, options)], { refuse: true });
     expect((await refused.deliver(batch([placed()]))).body).toEqual({
       statuses: [{ entryId: "entry-0", status: "RETRY" }],

@@ -1,6 +1,7 @@
 import { type Context, Hono } from "hono";
-import { type Batch, entryOf, isBatch, isObject, Retried } from "./batch.ts";
+import { type Batch, type Entry, entryOf, isBatch, isObject, Retried } from "./batch.ts";
 import type { ConfigurationItems, Watchers } from "./configuration.ts";
+import { EventDropped } from "./errors.ts";
 import type { CloudEvent } from "./event.ts";
 import {
   type Callback,
@@ -21,7 +22,7 @@ export interface SubscriptionsOptions {
   pubsub?: string;
   /** For subscriptions that do not say otherwise. */
   defaults?: SubscriptionOptions;
-  /** Told of every handler that threw and every event that was given up, for the log. */
+  /** Told of every handler that threw, and of every event that was given up as {@link EventDropped}, for the log. */
   onError?: (event: CloudEvent, error: unknown) => void;
   /** Told whenever a sidecar asks what the app wants of it: when it has started, that is, and knows of no watch. */
   onSidecar?: () => void;
@@ -109,7 +110,7 @@ export function subscriptionsApp(
 
   async function receiveBatch(batch: Batch, topic: Topic): Promise<Response> {
     const received = batch.entries.map(entryOf);
-    const statuses = await Promise.all(received.map(({ event }) => handleInBatch(event, topic)));
+    const statuses = await Promise.all(received.map((entry) => handleInBatch(entry, topic)));
     // When daprd delivers the rest of a batch again, a DROP makes it look the event up in the wrong place and crash
     // (subscription/postman/http: the index is the one of the whole batch). It is in the dead letters by now.
     const again = retried.has(batch.id);
@@ -121,7 +122,10 @@ export function subscriptionsApp(
     return new Response(JSON.stringify({ statuses: entries }), { headers: JSON_TYPE });
   }
 
-  async function handleInBatch(event: unknown, topic: Topic): Promise<Status> {
+  async function handleInBatch({ event, wrong }: Entry, topic: Topic): Promise<Status> {
+    // What comes alone daprd has looked at.
+    if (wrong) return giveUp(asEvent(event), topic, wrong);
+    if (isCloudEvent(event) && hasExpired(event)) return giveUp(event, topic, "It has expired");
     const status = await handle(event, topic);
     const { retry } = topic.options;
     if (status !== "RETRY" || !retry || !isCloudEvent(event)) return status;
@@ -161,7 +165,7 @@ export function subscriptionsApp(
 
   /** daprd forwards what is dropped to the dead letters as it is; the copy with the reason is sent from here. */
   async function giveUp(event: CloudEvent, topic: Topic, reason: string): Promise<Status> {
-    onError?.(event, new Error(`Dropped: ${reason}`));
+    onError?.(event, new EventDropped(reason));
     if (takeOver) return takenOver(event, topic, reason, true);
     const { deadLetter } = topic.options;
     if (!deadLetter) return "DROP";
@@ -191,6 +195,10 @@ function originOf(value: unknown, arrival: Topic): { event: unknown; topic: Topi
   const { [RETRY_OF]: name, ...event } = value;
   return { event: { ...event, topic: name }, topic: arrival.retryOf.get(String(name)) };
 }
+
+/** The attribute is daprd's, of an event that was published with `ttlInSeconds`. */
+const hasExpired = ({ expiration }: CloudEvent): boolean =>
+  typeof expiration === "string" && Date.parse(expiration) < Date.now();
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 

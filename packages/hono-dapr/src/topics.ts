@@ -62,12 +62,14 @@ function mergeOptions(topic: Topic, options: SubscriptionOptions, defaults: Subs
 /** A topic as daprd wants it in `/dapr/subscribe`. */
 export function declaration({ name, options }: Topic, pubsub: string) {
   const bulk = options.bulk === true ? {} : options.bulk;
+  // Otherwise daprd takes every event of a batch apart and puts it together again, to look whether it has expired.
+  const metadata = bulk ? { rawPayload: "true", ...options.metadata } : options.metadata;
   return {
     pubsubname: pubsub,
     topic: name,
     routes: { default: `/_events/${encodeURIComponent(name)}` },
     ...(options.deadLetter && { deadLetterTopic: options.deadLetter }),
-    ...(options.metadata && { metadata: options.metadata }),
+    ...(metadata && { metadata }),
     ...(bulk && {
       bulkSubscribe: {
         enabled: true,

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Db, migrate, openSqlite } from "drizzle-outbox";
 import { type CloudEvent, dapr, type EventType } from "hono-dapr";
-import { fakeSidecar } from "hono-dapr/testing";
+import { fakeSidecar, publishedIn } from "hono-dapr/testing";
 import { pino } from "pino";
 import { type Caller, unauthorised } from "../auth.ts";
 import { answeredBy } from "../calls.ts";
@@ -93,8 +93,7 @@ export async function testService<S>(definition: Service<S>, options: TestOption
             { errorCode: "ERR_PUBSUB_PUBLISH_MESSAGE", message: "broker down" },
             { status: 500 },
           );
-        const body = (await request.json()) as { event: CloudEvent }[] | CloudEvent;
-        events.push(...(Array.isArray(body) ? body.map((entry) => entry.event) : [body]));
+        events.push(...publishedIn(await request.json()));
         return new Response(null, { status: 204 });
       }
       const keyring = /^\/v1\.0\/secrets\/secrets\/([\w-]+)$/.exec(pathname)?.[1] ?? "";

@@ -129,21 +129,22 @@ export class Broker {
     const { declared, pending } = group;
     const log = this.#log(declared.pubsubname, declared.topic);
     for (const message of log.slice(group.read)) {
-      if (isRaw(declared)) pending.push(wrapped(message, declared));
+      if (isBulk(declared) && isRaw(declared)) pending.push(message);
+      else if (isRaw(declared)) pending.push(wrapped(message, declared));
       else if (eventOf(message)) pending.push(message);
       else this.#giveUp(group, [message]);
     }
     group.read = log.length;
     if (!group.deliver) {
       group.busy = false;
-    } else if (!declared.bulkSubscribe?.enabled) {
+    } else if (!isBulk(declared)) {
       group.busy = false;
       for (const message of pending.splice(0)) this.#work.run(this.#deliverOne(group, message, 0));
     } else if (pending.length === 0) {
       group.busy = false;
     } else {
       // As in daprd, the next batch waits until this one is through with all its retries.
-      await this.#deliverBatch(group, pending.splice(0, declared.bulkSubscribe.maxMessagesCount ?? 100));
+      await this.#deliverBatch(group, pending.splice(0, declared.bulkSubscribe?.maxMessagesCount ?? 100));
     }
   }
 
@@ -172,6 +173,7 @@ export class Broker {
   }
 
   async #deliverBatch(group: Group, batch: Message[]): Promise<void> {
+    // Of raw events it is the app that looks, by the machine's clock, which a test's clock is not.
     const live = batch.filter((message) => !this.#expired(group, message));
     const entries = new Map(live.map((message) => [crypto.randomUUID() as string, message]));
     await this.#deliverEntries(group, { id: crypto.randomUUID(), entries }, [...entries.keys()], 0);
@@ -200,12 +202,13 @@ export class Broker {
       topic: declared.topic,
       pubsubname: declared.pubsubname,
       metadata: { pubsubName: declared.pubsubname },
-      entries: ids.map((entryId) => ({
-        entryId,
-        event: JSON.parse(entries.get(entryId)?.json ?? "null"),
-        metadata: null,
-        contentType: "application/cloudevents+json",
-      })),
+      entries: ids.map((entryId) => {
+        const json = entries.get(entryId)?.json ?? "null";
+        const entry = isRaw(declared)
+          ? { event: base64(json), contentType: "application/octet-stream" }
+          : { event: JSON.parse(json), contentType: "application/cloudevents+json" };
+        return { entryId, ...entry, metadata: null };
+      }),
     };
     const response = await this.#answer(deliver(path, "application/json", JSON.stringify(body)));
     // daprd takes 404 for an answer that is final, and says no more of it.
@@ -246,7 +249,7 @@ export class Broker {
   }
 
   #expired(group: Group, message: Message): boolean {
-    const { expiration } = JSON.parse(message.json) as CloudEvent;
+    const expiration = eventOf(message)?.expiration;
     if (typeof expiration !== "string" || Date.parse(expiration) >= this.#timers.now()) return false;
     this.#deadLetter(group, [message]);
     return true;
@@ -277,11 +280,15 @@ function eventOf({ json }: Message): CloudEvent | undefined {
   }
 }
 
+const base64 = (text: string): string =>
+  btoa(Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join(""));
+
+const isBulk = ({ bulkSubscribe }: Declared): boolean => bulkSubscribe?.enabled === true;
+
 const isRaw = ({ metadata }: Declared): boolean => metadata?.rawPayload === "true";
 
 /** A message as daprd delivers it to a subscription with `rawPayload`: inside an event that it makes up. */
 function wrapped({ key, json }: Message, { topic, pubsubname }: Declared): Message {
-  const bytes = new TextEncoder().encode(json);
   const event = {
     specversion: "1.0",
     id: crypto.randomUUID(),
@@ -290,7 +297,7 @@ function wrapped({ key, json }: Message, { topic, pubsubname }: Declared): Messa
     datacontenttype: "application/octet-stream",
     topic,
     pubsubname,
-    data_base64: btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join("")),
+    data_base64: base64(json),
   };
   return { key, json: JSON.stringify(event) };
 }

@@ -88,6 +88,7 @@ const Plain = event("plain", "task", task);
 const Parked = event("parked", "task", task);
 const Odd = event("odd topic/é+50%:*", "task", task);
 const Late = event("late", "task", task);
+const LateBulk = event("late-bulk", "task", task);
 const anything = schema((value): value is unknown => value !== undefined);
 const MalformedSingle = event("single", "task", anything);
 const MalformedBulk = event("bulk", "task", anything);
@@ -415,15 +416,22 @@ export function conformance(name: string, open: () => Promise<World>, runner: Ru
       });
 
       test("wait for an app that comes later, unless they expire before", async () => {
-        const [lasting, passing] = [Late.of({}), Late.of({})];
-        await caller.publishEvents("late", [passing], { metadata: { ttlInSeconds: "1" } });
-        await caller.publishEvents("late", [lasting]);
+        const late = [Late, LateBulk].map((type) => ({ type, lasting: type.of({}), passing: type.of({}) }));
+        for (const { type, lasting, passing } of late) {
+          await caller.publishEvents(type.topic, [passing], { metadata: { ttlInSeconds: "1" } });
+          await caller.publishEvents(type.topic, [lasting]);
+        }
         await world.pass(2_100);
         await world.start("latecomer", (sidecar) =>
-          new Hono().route("/", sidecar.subscriptions([on(Late, handle)])),
+          new Hono().route(
+            "/",
+            sidecar.subscriptions([on(Late, handle), on(LateBulk, handle, { bulk: true })]),
+          ),
         );
-        await eventually("the lasting one arrives", () => attempts(lasting.id) === 1);
-        expect(attempts(passing.id)).toBe(0);
+        for (const { lasting, passing } of late) {
+          await eventually("the lasting one arrives", () => attempts(lasting.id) === 1);
+          expect(attempts(passing.id)).toBe(0);
+        }
       });
     });
 

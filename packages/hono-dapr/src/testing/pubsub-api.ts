@@ -31,9 +31,13 @@ export function pubsubApi(appId: string, { broker, timers, rules, pubsubs }: Ins
         return problem(400, "ERR_PUBSUB_EVENTS_SER", "entryId is duplicated or not present for entry");
       }
       const failed: { entryId: string; error: string }[] = [];
-      for (const { entryId, event, metadata } of entries) {
-        if (c.env.refuse?.(event)) failed.push({ entryId, error: "The fake broker is told to refuse it" });
-        else append(pubsub, topic, event, metadata);
+      const raw = c.req.query("metadata.rawPayload") === "true";
+      for (const entry of entries) {
+        const { entryId, event, metadata } = entry;
+        if (c.env.refuse?.(eventOf(entry)))
+          failed.push({ entryId, error: "The fake broker is told to refuse it" });
+        else if (raw) broker.append(pubsub, topic, typeof event === "string" ? event : JSON.stringify(event));
+        else append(pubsub, topic, eventOf(entry), metadata);
       }
       if (failed.length === 0) return c.body(null, 204);
       return c.json({ failedEntries: failed, errorCode: "ERR_PUBSUB_PUBLISH_MESSAGE" }, 500);
@@ -85,8 +89,17 @@ const MAX_BODY = 4 << 20;
 
 interface BulkEntry {
   entryId: string;
-  event: CloudEvent;
+  event: CloudEvent | string;
   metadata?: Record<string, string>;
+}
+
+/** An entry's event, also when it is handed over as the text that the broker is given (`rawPayload`). */
+const eventOf = ({ event }: Pick<BulkEntry, "event">): CloudEvent =>
+  typeof event === "string" ? (JSON.parse(event) as CloudEvent) : event;
+
+/** The events of a call to daprd's publish API, for fakes of it: one, or an array of entries. */
+export function publishedIn(body: unknown): CloudEvent[] {
+  return Array.isArray(body) ? (body as BulkEntry[]).map(eventOf) : [body as CloudEvent];
 }
 
 function asCloudEvent(text: string, contentType: string, source: string): CloudEvent {

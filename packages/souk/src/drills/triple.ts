@@ -60,6 +60,7 @@ export async function triple(
       { route: redelivery.route },
     );
     const { events, all, tooFew } = redelivery.deliveries;
+    if (redelivery.outOfOrder === 0) failures.push("nothing was delivered out of order: this shows nothing");
     if (tooFew > 0) failures.push(`${tooFew} events were delivered less than three times`);
     // First what was looked for here, then what the checker has found.
     failures.unshift(...differences(once, thrice));
