@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { availableParallelism } from "node:os";
-import { type Config, integer, Problem } from "chassis";
+import { type Config, integer, Problem, turns } from "chassis";
 
 /** Hashes and checks passwords, a few at a time. */
 export interface Passwords {
@@ -30,10 +30,11 @@ export function createPasswords(config: Config): Passwords {
     throw new Error(`ARGON2_MEMORY_KIB must be at least ${leastMemory}, and ARGON2_TIME ${leastTime}`);
   }
   const parameters = `$argon2id$v=19$m=${memoryCost},t=${timeCost},p=1$`;
-  const turn = turns(
-    integer(config, "HASHES_AT_ONCE", availableParallelism()),
-    integer(config, "HASHES_WAITING", 64),
-  );
+  const mostWaiting = integer(config, "HASHES_WAITING", 64);
+  const turn = turns(integer(config, "HASHES_AT_ONCE", availableParallelism()), (waiting) => {
+    // A flood of passwords must not stop us.
+    if (waiting >= mostWaiting) throw busy();
+  });
   let computed = 0;
   const compute = <T>(work: () => Promise<T>): Promise<T> => {
     return turn(() => {
@@ -63,26 +64,6 @@ const unpadded = (bytes: Buffer): string => bytes.toString("base64").replace(/=+
 
 /** The same characters typed on two keyboards are one password (NIST SP 800-63B section 3.1.1.2). */
 const normal = (password: string): string => password.normalize("NFKC");
-
-/** Runs `most` things at a time, lets `waiting` wait, and refuses the rest: a flood of them must not stop us. */
-function turns(most: number, waiting: number) {
-  let running = 0;
-  const queue: (() => void)[] = [];
-  return async <T>(work: () => Promise<T>): Promise<T> => {
-    if (running >= Math.max(1, most)) {
-      if (queue.length >= waiting) throw busy();
-      await new Promise<void>((resolve) => queue.push(resolve));
-    } else running++;
-    try {
-      return await work();
-    } finally {
-      // A turn is handed on; only when nobody waits it is given back.
-      const next = queue.shift();
-      if (next) next();
-      else running--;
-    }
-  };
-}
 
 const busy = (): Problem =>
   new Problem(503, {

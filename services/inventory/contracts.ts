@@ -110,7 +110,8 @@ export const ProductCreated = event("catalog", "product.created", product);
 export const ProductUpdated = event("catalog", "product.updated", product);
 export const ProductStocked = event("catalog", "product.stocked", v.object({ sku, onHand: whole }));
 
-const pieces = { sku, quantity: v.pipe(whole, v.minValue(1)) };
+/** An order has at most a thousand lines of 100,000 pieces: sums of more would not be whole numbers any more. */
+const pieces = { sku, quantity: v.pipe(whole, v.minValue(1), v.maxValue(100_000_000)) };
 const wanted = { orderId, lines: v.array(v.object({ ...pieces, kind: Kind })) };
 export const OrderPlaced = formerly("orders", event("orders-placed", "order.placed", v.object(wanted)));
 export const OrderAborting = event("orders", "order.aborting", v.object({ orderId }));

@@ -336,6 +336,9 @@ describe("an order that is confirmed", () => {
     await shipped("o-2", "o-2-1", pieces("A", 1));
     await cancelled("o-2", pieces("A", 1));
     expect(await level("A")).toEqual({ onHand: 10, reserved: 4 });
+    const metrics = await (await shop.request("/metrics")).text();
+    expect(metrics).toContain('souk_reactions_total{type="order.shipped",result="early"');
+    expect(metrics).not.toContain('result="failed"');
     await placed("o-2", line("A", 3));
     clock += 200;
     await until(async () => ((await level("A"))?.reserved === 5 ? true : undefined));

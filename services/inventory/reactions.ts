@@ -1,4 +1,4 @@
-import { type JobHandler, type Kit, type Received, react } from "chassis";
+import { type JobHandler, type Kit, type Received, react, TooEarly } from "chassis";
 import type { Change } from "drizzle-outbox";
 import * as v from "valibot";
 import {
@@ -116,7 +116,7 @@ async function takeBack(returned: Return, { store, now }: Got): Promise<Change> 
 
 /** What follows a reservation may be ahead of it after a restore: it is tried again until that has come, too. */
 function known(reservation: Reservation | undefined, orderId: string): Reservation {
-  if (reservation === undefined) throw new Error(`nothing is known of order ${orderId} here yet`);
+  if (reservation === undefined) throw new TooEarly(`nothing is known of order ${orderId} here yet`);
   return reservation;
 }
 

@@ -168,6 +168,10 @@ export const publishes = [
 
 // ── Read from others: only the fields that matter here ──────────────────────────────────────────────────────
 
+/** An order has at most a thousand lines of 100,000 pieces: sums of more would not be whole numbers any more. */
+const Pieces = v.array(
+  v.object({ sku: v.string(), quantity: v.pipe(whole, v.minValue(1), v.maxValue(100_000_000)) }),
+);
 const of = { orderId: v.string(), customerId: v.optional(v.string()) };
 
 export const OrderConfirmed = event(
@@ -179,7 +183,7 @@ export const OrderConfirmed = event(
     shipment: v.optional(
       v.object({
         id: v.string(),
-        lines: Quantities,
+        lines: Pieces,
         weight: v.optional(v.number()),
         method: v.optional(v.string()),
       }),
@@ -190,7 +194,7 @@ export const OrderAborting = event("orders", "order.aborting", v.object(of));
 export const OrderLinesCancelled = event(
   "orders",
   "order.lines-cancelled",
-  v.object({ ...of, lines: Quantities }),
+  v.object({ ...of, lines: Pieces }),
 );
 export const OrderShipmentRefused = event(
   "orders",
@@ -203,7 +207,7 @@ export const OrderShipped = event(
   v.object({
     ...of,
     shipmentId: v.string(),
-    lines: Quantities,
+    lines: Pieces,
     carrier: v.optional(v.string()),
     tracking: v.optional(v.string()),
   }),

@@ -1,4 +1,4 @@
-import { type Received, react } from "chassis";
+import { type Dropped, drop, type Received, react } from "chassis";
 import type { Change } from "drizzle-outbox";
 import {
   OrderAborting,
@@ -12,6 +12,7 @@ import {
   type Consignment,
   cancelLines,
   confirm,
+  named,
   type Of,
   refuse,
   type ShipmentEvent,
@@ -44,13 +45,18 @@ interface Known {
   at: number;
 }
 
-/** Loads what is known of an order, asks what follows, and says what to commit. */
+/**
+ * Loads what is known of an order, asks what follows, and says what to commit. A shipment is one order's for good: an event
+ * by which it would be another's as well can never be true.
+ */
 async function on(
   { orderId, customerId }: { orderId: string; customerId?: string | undefined },
   { store, now }: Got,
   decide: (before: Consignment | undefined, known: Known) => ShipmentEvent[],
-): Promise<Change> {
+): Promise<Change | Dropped> {
   const before = await store.load(orderId);
   const known = { of: { orderId, customerId: customerId ?? null }, at: now() };
-  return store.change(before, decide(before, known)).change;
+  const { consignment, change } = store.change(before, decide(before, known));
+  const taken = await store.ofAnother(orderId, named(before, consignment));
+  return taken ? drop(`The shipment ${taken.id} is of another order, ${taken.orderId}`) : change;
 }

@@ -104,6 +104,34 @@ describe("a confirmed order", () => {
     expect((await get("/shipments/o-1")).body.status).toBe("cancelled");
   });
 
+  test("keeps its shipment: an event that gives it to another order is a dead letter at once", async () => {
+    const id = await confirmed("o");
+    const events = {
+      "e-1": () => app.deliver(OrderShipped, { orderId: "p", shipmentId: id, lines: six }, { id: "e-1" }),
+      "e-2": () => app.deliver(OrderConfirmed, { orderId: "p", shipment: { id, lines: six } }, { id: "e-2" }),
+    };
+    for (const [event, deliver] of Object.entries(events)) {
+      expect(await deliver()).toBe("SUCCESS");
+      const { body } = await ask("GET", `/dead-letters/${event}`, undefined, {}, ["ops"]);
+      expect(body).toMatchObject({ status: "dead", reason: `The shipment ${id} is of another order, o` });
+    }
+    expect((await get("/shipments?order=p")).body.items).toEqual([]);
+    expect((await get(`/shipments/${id}`)).body).toMatchObject({ orderId: "o", status: "pending" });
+    // What else comes for that order is not held up by it.
+    await confirmed("p");
+    expect((await get("/shipments/p-1")).body).toMatchObject({ orderId: "p", lines: six });
+  });
+
+  test("is not of more pieces than can be counted, nor of less than one", async () => {
+    for (const quantity of [Number.MAX_SAFE_INTEGER, 100_000_001, 0, -1]) {
+      const lines = [{ sku: "A", quantity }];
+      const id = `e${quantity}`;
+      await app.deliver(OrderConfirmed, { orderId: "o", shipment: { id: "o-1", lines } }, { id });
+      const { body } = await ask("GET", `/dead-letters/${id}`, undefined, {}, ["ops"]);
+      expect(body.reason).toStartWith("The data does not fit: shipment.lines.0.quantity");
+    }
+  });
+
   test("loses what is cancelled of it", async () => {
     await confirmed();
     await app.deliver(OrderLinesCancelled, { orderId: "o", lines: [{ sku: "A", quantity: 2 }] });

@@ -323,6 +323,10 @@ function without<K extends keyof Shipment>(one: Shipment, ...keys: K[]): Shipmen
 export const shipmentOf = (known: Consignment | undefined, id: string): Shipment | undefined =>
   known?.shipments.find((one) => one.id === id);
 
+/** Names that this order's shipments have got by something: none may be another order's already. */
+export const named = (before: Consignment | undefined, after: Consignment | undefined): string[] =>
+  (after?.shipments ?? []).map(({ id }) => id).filter((id) => shipmentOf(before, id) === undefined);
+
 function nextId({ orderId, shipments }: Consignment): string {
   const taken = new Set(shipments.map(({ id }) => id));
   let n = shipments.length + 1;

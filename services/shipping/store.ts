@@ -1,5 +1,5 @@
 import { defineStore, emit, type Place, type Reach, type StoreOf } from "chassis";
-import { and, desc, eq, inArray, lt, or } from "drizzle-orm";
+import { and, desc, eq, inArray, lt, ne, or } from "drizzle-orm";
 import { type Change, insert, type NewEvent, remove, update, type Write } from "drizzle-outbox";
 import { RateRemoved, RateSet, ShipmentDelivered, ShipmentDispatching } from "./contracts.ts";
 import { type Entry, elsewhere, evolve as evolveRate, gone, type Rate, type RateEvent } from "./rate.ts";
@@ -95,6 +95,17 @@ export const store = defineStore(
           .where(eq(t.shipments.orderId, orderId))
           .orderBy(t.shipments.madeAt, t.shipments.id);
         return { ...own, ...state, shipments: rows.map((one) => one.state) };
+      },
+
+      /** One of these shipments that is another order's. */
+      async ofAnother(orderId: string, ids: string[]): Promise<{ id: string; orderId: string } | undefined> {
+        if (ids.length === 0) return undefined;
+        const [found] = await db
+          .select({ id: t.shipments.id, orderId: t.shipments.orderId })
+          .from(t.shipments)
+          .where(and(inArray(t.shipments.id, ids), ne(t.shipments.orderId, orderId)))
+          .limit(1);
+        return found;
       },
 
       /** The shipment, if it is within the caller's reach; else nothing, like one that does not exist. */

@@ -94,7 +94,6 @@ function batchOf(topic: string, event: fc.Arbitrary<unknown>): fc.Arbitrary<unkn
     entries: Array.from({ length: some.length * times }, (_, index) => ({
       entryId: String(index),
       event: some[index % some.length],
-      contentType: "application/cloudevents+json",
     })),
     metadata: null,
     pubsubname: "pubsub",

@@ -51,6 +51,7 @@ const rule = (given: Answer, request: Sent = sent): string | undefined =>
 test("answers that are as they should be pass", () => {
   expect(rule(answer(200, product))).toBeUndefined();
   expect(rule(answer(404, problem(404)))).toBeUndefined();
+  expect(rule(answer(404, problem(404, { detail: "There is nothing at /products/!/ ( " })))).toBeUndefined();
   expect(rule({ ...answer(304, ""), text: "" })).toBeUndefined();
 });
 
@@ -65,6 +66,7 @@ describe("noticed:", () => {
     ["problem of 404", answer(404, problem(404, { code: "Not Found" }))],
     ["problem of 404", answer(404, problem(404, { errors: [{ pointer: "lines/0", detail: "x" }] }))],
     ["tells of the inside", answer(404, problem(404, { detail: "SQLITE_ERROR near x" }))],
+    ["tells of the inside", answer(404, problem(404, { detail: "at decide (order)" }))],
     ["valid input is refused with 400", answer(400, problem(400))],
     ["body where none may be", answer(304, "x")],
     ["slow", { ...answer(200, product), ms: 60_000 }],
@@ -133,4 +135,9 @@ test("what is made by a schema fits it, and what has been mutated mostly does no
     }
   });
   expect(broken.length).toBeGreaterThan(150);
+});
+
+test("tokens that JSON does not have are written as they are, unless something has cut them off", () => {
+  const value = { a: "\u0001raw 1e4", b: "x", c: "\u0001raw 1e400\u0001", d: '\u0001raw "\\x"\u0001' };
+  expect(json(value)).toBe('{"a":"\\u0001raw 1e4","b":"x","c":1e400,"d":"\\x"}');
 });

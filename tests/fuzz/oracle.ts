@@ -153,7 +153,7 @@ const isOps = (operation: Operation | undefined): boolean =>
   /^\/(dead-letters|keys)(\/|$)/.test(operation?.path ?? "");
 
 const machinery =
-  /\bat [^ ]+ \(|\.(ts|mjs|js):\d+|node_modules|SQLITE_|SQLite|drizzle|\/root\/|\/tmp\/|(Type|Range|Syntax|Reference)Error|ECONN|\bbun:|\[object |127\.0\.0\.1|dapr-api-token|ERR_[A-Z]{3}|select .+ from /;
+  /\bat [^ /]+ \(|\.(ts|mjs|js):\d+|node_modules|SQLITE_|SQLite|drizzle|\/root\/|\/tmp\/|(Type|Range|Syntax|Reference)Error|ECONN|\bbun:|\[object |127\.0\.0\.1|dapr-api-token|ERR_[A-Z]{3}|select .+ from /;
 
 /** A piece of the machinery that shows, unless it is what the client has said itself. */
 function leak(text: string, sent: Sent): string | undefined {

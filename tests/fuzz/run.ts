@@ -23,9 +23,9 @@ const mostGrowth = 512 * 1024 * 1024;
 /** Fuzzes one service in this process. */
 export async function fuzzService(
   service: string,
-  { cases, seed, path, step }: RunOptions,
+  { cases, seed, path, store, step }: RunOptions,
 ): Promise<Failure[]> {
-  const target = await fixture(service);
+  const target = await fixture(service, store);
   try {
     const check = checkpoint(target);
     const before = process.memoryUsage.rss();

@@ -109,9 +109,9 @@ const rawTokens = [
   "// x\n1",
 ];
 
-/** JSON text of a value with raw tokens in it. */
+/** JSON text of a value with raw tokens in it; a mark that was cut off stays in its own text. */
 export const json = (value: unknown): string =>
-  (JSON.stringify(value) ?? "null").replace(/"\\u0001raw (.*?)\\u0001"/g, (_, token: string) =>
+  (JSON.stringify(value) ?? "null").replace(/"\\u0001raw ((?:[^"\\]|\\.)*?)\\u0001"/g, (_, token: string) =>
     JSON.parse(`"${token}"`),
   );
 

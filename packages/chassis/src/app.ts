@@ -23,10 +23,10 @@ const readinessHolds = 1_000;
 const eventsWait = 3_000;
 
 /**
- * A sidecar hands over many events at once, together as large as it takes a body at all (`maxBodySize` in dapr.yaml). What
- * is refused for its size would come again and again.
+ * A sidecar hands over many events at once, together as large as it takes a body at all (`maxBodySize` in dapr.yaml), and
+ * in base64. What is refused for its size would come again and again.
  */
-const mostEvents = 65 * 1024 * 1024;
+const mostEvents = Math.ceil((65 * 4) / 3) * 1024 * 1024;
 
 /** No id holds a control character, and PostgreSQL cannot even be asked for some. */
 const hidden = /\p{Cc}|%(?:[01][0-9a-f]|7f)/iu;

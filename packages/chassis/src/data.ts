@@ -17,6 +17,7 @@ import { idempotencyStore, type idempotencyTable } from "./idempotency.ts";
 import type { Unit } from "./kit.ts";
 import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
+import { TooEarly } from "./reactions.ts";
 import type { Sealed } from "./sealed.ts";
 import { seldom } from "./seldom.ts";
 import type { Service } from "./service.ts";
@@ -63,7 +64,7 @@ export async function openData<S>(
       // Without a broker every event fails every two seconds, and there may be thousands.
       const alike = tell(String(error));
       if (alike === undefined) return;
-      log.warn(
+      log[error instanceof TooEarly ? "info" : "warn"](
         { err: String(error), ...describe(about), ...(alike > 0 ? { alike } : {}) },
         "will be tried again",
       );

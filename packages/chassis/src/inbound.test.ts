@@ -5,9 +5,9 @@ import { event } from "hono-dapr";
 import * as v from "valibot";
 import { server } from "../../drizzle-outbox/test/postgres.ts";
 import { counter } from "../test/counter/service.ts";
-import { Asked, type Store } from "../test/counter/store.ts";
+import { Asked, type Store, store } from "../test/counter/store.ts";
 import { until } from "../test/until.ts";
-import { react } from "./reactions.ts";
+import { drop, type Received, react, TooEarly } from "./reactions.ts";
 import { router, service } from "./service.ts";
 import { type TestService, testService } from "./testing/index.ts";
 
@@ -64,6 +64,66 @@ test("an event that fails at every try is a dead letter, with what its handler t
   });
 });
 
+describe("an event that", () => {
+  /** Hears a second word only after the first, and no third one. */
+  const inTurn = service<Store>({
+    name: "counter",
+    store,
+    routes: router<Store>(),
+    reactions: [
+      react(Asked, async ({ text }, { store }: Received<Store>) => {
+        if (text === "third") return drop("two words are enough");
+        if (text === "second" && !(await store.has("first"))) throw new TooEarly("no first word yet");
+        return store.heard(text, text);
+      }),
+    ],
+  });
+  const results = async () => {
+    const metrics = await (await app.request("/metrics")).text();
+    const counts = metrics.matchAll(/^souk_reactions_total\{.*result="([\w-]+)".*\} (\d+)$/gm);
+    return Object.fromEntries([...counts].map(([, result, count]) => [result, Number(count)]));
+  };
+  beforeEach(async () => {
+    await app.stop();
+    app = await testService(inTurn, { folder, env: { EVENT_RETRIES: "3" } });
+  });
+
+  test("comes before what it follows from waits for it, and is counted as early, not as failed", async () => {
+    expect(await app.deliver(Asked, { text: "second" })).toBe("SUCCESS");
+    expect(await results()).toEqual({ early: 1 });
+    await app.deliver(Asked, { text: "first" });
+    await until("both are heard", async () => (await app.store.all()).length === 2);
+    expect(await results()).toEqual({ early: 1, applied: 2 });
+    expect(await letters()).toEqual([]);
+  });
+
+  test("stays too early is a dead letter in the end, with what it waited for", async () => {
+    await app.deliver(Asked, { text: "second" }, { id: "e-1" });
+    await isDead("e-1");
+    expect((await letter("e-1")).reason).toBe("no first word yet");
+    expect(await results()).toEqual({ early: 4, dead: 1 });
+  });
+
+  test("its handler drops is a dead letter at once, and is dropped again when it is replayed", async () => {
+    expect(await app.deliver(Asked, { text: "third" }, { id: "e-1" })).toBe("SUCCESS");
+    expect(await letter("e-1")).toMatchObject({ status: "dead", reason: "two words are enough" });
+    expect(await results()).toEqual({ dead: 1 });
+    await app.request("/dead-letters/e-1/replay", { ...ops, method: "POST" });
+    await until("it is dead again", async () => (await letter("e-1")).history.length === 3);
+    expect(await letter("e-1")).toMatchObject({ status: "dead", reason: "two words are enough" });
+  });
+});
+
+test("an event with a trace that is no text has its effect, and what follows from it is sent", async () => {
+  const event = { ...Asked.of({ text: "why" }, { source: "test" }), topic: "questions", traceparent: [1] };
+  broken.add("why");
+  await app.request("/_events/questions", { method: "POST", body: event });
+  broken.clear();
+  await until("the retry is through", async () => (await app.store.all()).length === 1);
+  await app.request("/_events/questions", { method: "POST", body: { ...event, id: "e-2" } });
+  expect((await app.published()).map(({ type }) => type)).toEqual(["counter.heard", "counter.heard"]);
+});
+
 test("a malformed event, and what is no event at all, is a dead letter at once", async () => {
   const Malformed = event("questions", "question.asked", v.object({ text: v.number() }));
   expect(await app.deliver(Malformed, { text: 1 }, { id: "e-1" })).toBe("SUCCESS");
@@ -95,6 +155,17 @@ test("three hundred poison events hold up none of those that come after them", a
   expect(await (await app.request("/metrics")).text()).toContain(
     'souk_reactions_total{type="question.asked",result="dead"',
   );
+});
+
+test("types that nothing here handles are counted as one", async () => {
+  for (const type of ["made.up", "made.up-too"])
+    await app.request("/_events/counter-dead", {
+      method: "POST",
+      body: { specversion: "1.0", id: type, source: "elsewhere", type, topic: "questions", data: {} },
+    });
+  const metrics = await (await app.request("/metrics")).text();
+  expect(metrics).toContain('souk_reactions_total{type="other",result="dead",service="counter"} 2');
+  expect(metrics).not.toContain("made.up");
 });
 
 describe("what a database does not take", () => {

@@ -1,6 +1,9 @@
-import { type Job, type KeptDeadLetter, type Outbox, StorageUnavailable } from "drizzle-outbox";
+import { type Change, type Job, type KeptDeadLetter, type Outbox, StorageUnavailable } from "drizzle-outbox";
 import {
   type CloudEvent,
+  type Dropped,
+  drop,
+  EventDropped,
   type Failure,
   isDropped,
   on,
@@ -11,16 +14,19 @@ import {
 import { type Config, integer } from "./config.ts";
 import type { Kit, Unit } from "./kit.ts";
 import type { Metrics } from "./metrics.ts";
-import type { Reaction, Received } from "./reactions.ts";
+import { type Reaction, type Received, TooEarly } from "./reactions.ts";
 import type { JobHandler, Service } from "./service.ts";
 import { traced } from "./traced.ts";
 import { untilCommitted } from "./transact.ts";
+import { turns } from "./turns.ts";
 
 /** The job that tries an event again. */
 export const retryJob = "event-retry";
 const firstRetryAfter = 200;
 // With the pauses of jobs (doubling from 0.2 s to 30 s) about five minutes, and about a second.
 const usualRetries = 20;
+/** A thousand letters of one order that are replayed together would mostly be in each other's way. */
+const retriesAtOnce = 16;
 const replayRetries = 4;
 
 /** An event that waits for its next try, as the job keeps it. */
@@ -72,6 +78,10 @@ export interface Inbound<S> {
 export function inbound<S>(definition: Service<S>, surroundings: Surroundings<S>): Inbound<S> {
   const { kit, metrics, data } = surroundings;
   const deadLetter = `${kit.config.name}-dead`;
+  const known = new Set((definition.reactions ?? []).map(({ type }) => type.type));
+  // Types that nothing here handles are counted as one: there is no end to those that could come.
+  const count = (type: string, result: string): void =>
+    metrics.reactions.inc({ type: known.has(type) ? type : "other", result });
   const subscriptions = (definition.reactions ?? []).map((reaction) =>
     subscriptionOf(reaction, definition.seals !== undefined && definition.seals !== false, surroundings),
   );
@@ -80,8 +90,7 @@ export function inbound<S>(definition: Service<S>, surroundings: Surroundings<S>
     const { traceparent } = event;
     const [id, type] = [kept(event.id), kept(event.type)];
     await data?.box.deadLetters.put({ id, topic, type, reason: kept(reason, 2_000), event });
-    const result = data ? "dead" : "given-up";
-    metrics.reactions.inc({ type, result });
+    count(type, data ? "dead" : "given-up");
     const message = data ? "an event went to the dead letters" : "an event was given up";
     kit.log.error({ event: id, type, topic, traceparent, reason }, message);
   }
@@ -93,11 +102,12 @@ export function inbound<S>(definition: Service<S>, surroundings: Surroundings<S>
     await data.unit.commit({ jobs: [job] }, event.traceparent ?? "");
   }
 
+  const inTurn = turns(retriesAtOnce);
   const retry: JobHandler<S> = async ({ data: waiting, attempt }) => {
     const { topic, event, retries } = waiting as Waiting;
-    const failure = await tried(subscriptions, topic, event);
+    const failure = await inTurn(() => tried(subscriptions, topic, event));
     if (failure) {
-      if (!failure.final) metrics.reactions.inc({ type: event.type, result: "failed" });
+      if (!failure.final) count(event.type, resultOf(failure.error));
       // An event is not to blame for a database that does not store.
       const blameless = StorageUnavailable.of(failure.error) !== undefined;
       if (!failure.final && (blameless || attempt < retries)) throw failure.error;
@@ -129,14 +139,20 @@ export function inbound<S>(definition: Service<S>, surroundings: Surroundings<S>
       },
       takeOver,
       onError({ id, type, traceparent }, error) {
+        if (error instanceof EventDropped) return; // Counted and logged as what becomes of it.
         const err = error instanceof Error ? error.message : String(error);
-        metrics.reactions.inc({ type, result: "failed" });
+        const result = resultOf(error);
+        count(type, result);
         if (StorageUnavailable.of(error)) return; // Said once, when it begins.
-        kit.log.warn({ event: id, type, traceparent, err }, "an event was not handled");
+        if (result === "early")
+          kit.log.info({ event: id, type, traceparent, err }, "an event came too early");
+        else kit.log.warn({ event: id, type, traceparent, err }, "an event was not handled");
       },
     },
   };
 }
+
+const resultOf = (error: unknown): "early" | "failed" => (error instanceof TooEarly ? "early" : "failed");
 
 const retriesOf = (config: Config): number => Math.max(1, integer(config, "EVENT_RETRIES", usualRetries));
 
@@ -171,21 +187,38 @@ function subscriptionOf<S>(reaction: Reaction<S>, seals: boolean, { kit, metrics
     if (seals) await kit.sealed.ready();
     const received = { ...kit, eventId: event.id, at: timeOf(event.time) ?? kit.now() };
     if (!data) {
-      await remember(reaction, event.data, received);
-      metrics.reactions.inc({ type: event.type, result: "applied" });
-      return;
+      const dropped = await remember(reaction, event.data, received);
+      if (!dropped) metrics.reactions.inc({ type: event.type, result: "applied" });
+      return dropped;
     }
-    const result = await untilCommitted(() =>
-      data.box.once(event.id, event.type, async () =>
-        traced(await reaction.handle(event.data, received), event.traceparent),
-      ),
-    );
-    metrics.reactions.inc({ type: event.type, result });
+    try {
+      const result = await untilCommitted(() =>
+        data.box.once(event.id, event.type, async () =>
+          traced(wanted(await reaction.handle(event.data, received)), event.traceparent),
+        ),
+      );
+      metrics.reactions.inc({ type: event.type, result });
+      return undefined;
+    } catch (error) {
+      if (error instanceof EventDropped) return drop(error.reason);
+      throw error;
+    }
   });
 }
 
+/** The change; what is dropped gets out of the transaction, for it is not to be noted as handled. */
+function wanted(outcome: Change | Dropped | undefined): Change | undefined {
+  if (isDropped(outcome)) throw new EventDropped(outcome.reason);
+  return outcome;
+}
+
 /** A reaction of a service that keeps nothing on disk: it must bear to see an event again. */
-async function remember<S>(reaction: Reaction<S>, data: unknown, received: Received<S>): Promise<void> {
-  if ((await reaction.handle(data, received)) !== undefined)
-    throw new Error("a service without a store commits nothing");
+async function remember<S>(
+  reaction: Reaction<S>,
+  data: unknown,
+  received: Received<S>,
+): Promise<Dropped | undefined> {
+  const outcome = await reaction.handle(data, received);
+  if (outcome === undefined || isDropped(outcome)) return outcome;
+  throw new Error("a service without a store commits nothing");
 }

@@ -26,7 +26,7 @@ export {
   type Rejection,
   toProblem,
 } from "./problem.ts";
-export { formerly, type Reaction, type Received, react } from "./reactions.ts";
+export { type Dropped, drop, formerly, type Reaction, type Received, react, TooEarly } from "./reactions.ts";
 export { type SealedRows, sealedRows } from "./resealing.ts";
 export { type Sealed, sealedWith, Tampered } from "./sealed.ts";
 export {
@@ -44,3 +44,4 @@ export { openShared, readSecret, sealShared, secretOf } from "./shared.ts";
 export { line, lines } from "./text.ts";
 export { traceId } from "./trace.ts";
 export { type Outcome, transact, untilCommitted } from "./transact.ts";
+export { turns } from "./turns.ts";

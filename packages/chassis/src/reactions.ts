@@ -1,5 +1,5 @@
 import type { Change } from "drizzle-outbox";
-import type { EventType } from "hono-dapr";
+import type { Dropped, EventType } from "hono-dapr";
 import type { Kit } from "./kit.ts";
 
 /** What a reaction knows of the event besides its data. */
@@ -29,20 +29,35 @@ export const everywhere = <S>(reaction: Reaction<S>): Reaction<S>[] => {
     : [reaction];
 };
 
+/**
+ * The event is ahead of another one that it follows from, as may be where they come by several topics. Thrown by a
+ * reaction, it is tried again like anything that failed, and in the end a dead letter; but it is no error of anybody's,
+ * and is neither counted nor logged as one.
+ */
+export class TooEarly extends Error {
+  override name = "TooEarly";
+}
+
+/** Sends the event to the dead letters at once, with the reason: what contradicts what is known for good never becomes true. */
+export { type Dropped, drop } from "hono-dapr";
+
+/** What a reaction comes to: a change to commit, nothing, or `drop("why")`. */
+type Outcome = Change | Dropped | undefined;
+
 /** An event from another service, and what follows from it here. */
 export interface Reaction<S> {
   type: EventType<unknown>;
-  handle(data: unknown, received: Received<S>): Promise<Change | undefined> | Change | undefined;
+  handle(data: unknown, received: Received<S>): Promise<Outcome> | Outcome;
 }
 
 /**
  * Binds an event to what it changes here. The change and the event's id are committed together, so it has its
  * effect once however often it is delivered; `undefined` means that nothing follows. A handler that throws is
- * tried again, and in the end the event goes to the dead letters.
+ * tried again, and in the end the event goes to the dead letters; with `drop("why")` it goes there at once.
  */
 export function react<S, T>(
   type: EventType<T>,
-  handle: (data: T, received: Received<S>) => Promise<Change | undefined> | Change | undefined,
+  handle: (data: T, received: Received<S>) => Promise<Outcome> | Outcome,
 ): Reaction<S> {
   // The schema of `type` has parsed the data by the time that `handle` sees it.
   return { type, handle: (data, received) => handle(data as T, received) };

@@ -6,9 +6,13 @@ export interface Traced {
   trace?: string;
 }
 
-/** The change, with its events and jobs carrying the trace of what caused them. */
-export function traced(change: Change | undefined, trace: string | undefined): Change | undefined {
+/**
+ * The change, with its events and jobs carrying the trace of what caused them.
+ * @param given from outside: what is no text would make events that nobody can send
+ */
+export function traced(change: Change | undefined, given: unknown): Change | undefined {
   if (!change) return change;
+  const trace = typeof given === "string" ? given : undefined;
   const { events, jobs } = change;
   return {
     ...change,

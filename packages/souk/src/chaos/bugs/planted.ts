@@ -276,9 +276,9 @@ export const bugs: Bug[] = [
     edits: [
       {
         file: "packages/chassis/src/inbound.ts",
-        find: "traced(await reaction.handle(event.data, received), event.traceparent)",
+        find: "traced(wanted(await reaction.handle(event.data, received)), event.traceparent)",
         replace:
-          "traced(await Promise.resolve().then(() => reaction.handle(event.data, received)).catch(() => undefined), event.traceparent)",
+          "traced(wanted(await Promise.resolve().then(() => reaction.handle(event.data, received)).catch(() => undefined)), event.traceparent)",
       },
     ],
     caughtBy: ["order-follows-events"],
