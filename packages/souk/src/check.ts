@@ -58,10 +58,11 @@ const eachOf = (name: string, folder: string, timeoutMs: number): Suite[] =>
 const inProcess: Suite[] = [
   { name: "types", command: [bin("tsc"), "--noEmit"], counts: false },
   { name: "lint and format", command: [bin("biome"), "ci", "--colors=off", "."], counts: false },
+  // The longest first: what comes last should be short, where two run side by side.
   tests("packages", inSource, 120_000),
+  tests("simulator", testFiles("tests/simulator"), 600_000),
   tests("services", testFiles("services"), 120_000),
   tests("architecture and contracts", own, 120_000),
-  tests("simulator", testFiles("tests/simulator"), 600_000),
 ];
 const runtime: Suite = {
   // Once, before tests with a time-out need it: from nothing it may take minutes.

@@ -22,7 +22,7 @@ const mostAtOnce = 100;
  * more than their orders do.
  */
 export const untilNextLook = (waiting: number, everyMs: number): number =>
-  Math.max(everyMs, Math.min(25, waiting));
+  Math.max(everyMs, Math.min(40, waiting));
 
 /** Waits for many orders at once, by asking the shop how far they all are. */
 export class OrdersWatch {
