@@ -25,6 +25,8 @@ export interface Home {
   mail: string;
   /** Who finds whom: the sidecars' file of addresses. */
   names: string;
+  /** The process that starts, runs or ends what is here, from its first moment on. */
+  runnerFile: string;
   /** What runs now, for other commands and for tests. */
   runFile: string;
   /** What was started, to end what a killed runner left. */
@@ -46,6 +48,7 @@ export function homeOf(root: string, dir = process.env.SOUK_HOME): Home {
     secrets: join(base, "secrets"),
     mail: join(base, "mail"),
     names: join(base, "names.db"),
+    runnerFile: join(base, "runner.json"),
     runFile: join(base, "run.json"),
     processesFile: join(base, "processes.json"),
     devClient: join(base, "dev-client.json"),
@@ -61,11 +64,13 @@ export function prepare(home: Home): void {
   }
 }
 
-/** Forgets everything but the lock, and what a waiting `up --detach` reads. */
+const kept = ["runner.json", "start.out"];
+
+/** Forgets everything but the lock, who has it, and what a waiting `up --detach` reads. */
 export function forget(home: Home): void {
   if (!existsSync(home.dir)) return;
   for (const name of readdirSync(home.dir)) {
-    if (!name.startsWith("lock.db") && name !== "start.out")
+    if (!name.startsWith("lock.db") && !kept.includes(name))
       rmSync(join(home.dir, name), { recursive: true, force: true });
   }
 }

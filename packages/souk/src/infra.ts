@@ -4,7 +4,6 @@ import { join } from "node:path";
 import { admitAll, dropOldCertificates, trustAnchors } from "./certificates.ts";
 import { baseEnvironment } from "./environment.ts";
 import { type Home, prepare, redisPassword, secretsOf, writePrivate } from "./home.ts";
-import { lock } from "./lock.ts";
 import { LogFile } from "./logs.ts";
 import { catcherCommand, catcherEnvironment, mailServer } from "./mail/unit.ts";
 import type { Reporter } from "./obtain/index.ts";
@@ -13,7 +12,7 @@ import { isFree, reserve } from "./ports.ts";
 import { end, holderOf, identify, processesOf } from "./processes.ts";
 import { readProject } from "./project.ts";
 import { clearRedis, redisAnswers, writeRedisConfig } from "./redis.ts";
-import { leftovers, readRun, writeProcesses } from "./run.ts";
+import { claim, leftovers, writeProcesses } from "./run.ts";
 import { AlreadyRunning, PortBusy } from "./shop.ts";
 import { answers, sentryCommand, until } from "./sidecar.ts";
 import { Guard, Unit } from "./unit.ts";
@@ -46,8 +45,8 @@ export async function startInfrastructure(options: {
   const redisPort = options.redisPort ?? REDIS_PORT;
   const sentryPort = options.sentryPort ?? SENTRY_PORT;
   prepare(home);
-  const held = lock(home);
-  if (!held) throw new AlreadyRunning(home, readRun(home));
+  const held = claim(home);
+  if (!held) throw new AlreadyRunning(home);
   const units: Unit[] = [];
   let guard: Guard | null = null;
   const stop = async () => {

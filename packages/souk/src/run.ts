@@ -1,5 +1,7 @@
 /** What runs now: written by the runner, read by other commands and by tests. */
+import { rmSync } from "node:fs";
 import { type Home, readJson, writePrivate } from "./home.ts";
+import { type Lock, lock } from "./lock.ts";
 import { identify, isAlive, type ProcessId } from "./processes.ts";
 import type { State } from "./unit.ts";
 
@@ -33,6 +35,25 @@ export interface ServiceRun {
   sidecarState: State;
   restarts: number;
   sidecarRestarts: number;
+}
+
+/** Takes a shop's folder for this process, and says so to others; null when another has it. */
+export function claim(home: Home): Lock | null {
+  const held = lock(home);
+  if (!held) return null;
+  writePrivate(home.runnerFile, JSON.stringify(identify(process.pid)));
+  return {
+    release() {
+      rmSync(home.runnerFile, { force: true });
+      held.release();
+    },
+  };
+}
+
+/** Who has claimed this folder, or null when nobody has who is still alive. */
+export function runnerOf(home: Home): ProcessId | null {
+  const runner = readJson<ProcessId>(home.runnerFile);
+  return runner && isAlive(runner) ? runner : null;
 }
 
 export function writeRun(home: Home, run: Run): void {

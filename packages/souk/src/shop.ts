@@ -16,17 +16,26 @@ import { admit, dropOldCertificates, sentryTokenFile, trustAnchors } from "./cer
 import { configurationStore, declaredFlags } from "./configuration.ts";
 import { baseEnvironment } from "./environment.ts";
 import { forget, type Home, homeOf, prepare, redisPassword, secretsFile, secretsOf } from "./home.ts";
-import { type Lock, lock } from "./lock.ts";
+import type { Lock } from "./lock.ts";
 import { type Level, type Line, LogFile } from "./logs.ts";
 import { catcherCommand, catcherEnvironment, mailServer, sendsMail } from "./mail/unit.ts";
 import type { Reporter } from "./obtain/index.ts";
 import { type Obtained, obtain } from "./obtained.ts";
 import { isFree, type Reservation, reserve } from "./ports.ts";
-import { end, type Holder, holderOf, identify, processesOf } from "./processes.ts";
+import { commandOf, end, type Holder, holderOf, identify, processesOf } from "./processes.ts";
 import { type App, findRoot, type Project, readProject } from "./project.ts";
 import { clearRedis, redisAnswers, writeRedisConfig } from "./redis.ts";
 import { copyResources } from "./resources.ts";
-import { leftovers, type Run, readRun, type Started, writeProcesses, writeRun } from "./run.ts";
+import {
+  claim,
+  leftovers,
+  type Run,
+  readRun,
+  runnerOf,
+  type Started,
+  writeProcesses,
+  writeRun,
+} from "./run.ts";
 import {
   answers,
   sentryCommand,
@@ -101,14 +110,15 @@ export interface Shop {
 /** Another runner has this folder. */
 export class AlreadyRunning extends Error {
   override name = "AlreadyRunning";
-  constructor(
-    readonly home: Home,
-    readonly run: Run | null,
-  ) {
+  constructor(readonly home: Home) {
+    const run = readRun(home);
+    const runner = runnerOf(home);
     super(
       run
         ? `This shop is already running (pid ${run.pid}): ${run.url}. Stop it with: npx souk down`
-        : `Another process is starting or stopping this shop (${home.dir}). Wait for it, or see: npx souk doctor`,
+        : runner
+          ? `Process ${runner.pid} (${commandOf(runner.pid)}) has this shop's folder (${home.dir}). End it with: npx souk down`
+          : `Another process is starting or stopping this shop (${home.dir}). Wait for it, or see: npx souk doctor`,
     );
   }
 }
@@ -166,8 +176,8 @@ export async function startShop(options: ShopOptions = {}): Promise<Shop> {
   let runner: Runner | undefined;
   try {
     prepare(home);
-    held = lock(home);
-    if (!held) throw new AlreadyRunning(home, readRun(home));
+    held = claim(home);
+    if (!held) throw new AlreadyRunning(home);
     options.signal?.throwIfAborted();
     runner = new Runner(project, home, held, options);
     await runner.start();

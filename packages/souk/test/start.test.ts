@@ -137,7 +137,7 @@ test("a start that cannot be says why, and fails", async () => {
 }, 60_000);
 
 test("infra: Redis, Sentry and the mail catcher alone, and a file that says what to export", async () => {
-  const { dir, spawn } = await place();
+  const { dir, spawn, souk } = await place();
   const infra = spawn("souk.mjs", "infra");
   const said = await saying(infra.stderr, "Ctrl-C stops");
   const file = join(dir, "infra.env");
@@ -158,8 +158,19 @@ test("infra: Redis, Sentry and the mail catcher alone, and a file that says what
   // What is secret is in the file, which only its owner can read, and not on the screen.
   expect(said).not.toContain(/DAPR_API_TOKEN='([^']+)'/.exec(text)?.[1] ?? "?");
   expect(processesOf(dir).length).toBeGreaterThanOrEqual(3);
-  infra.kill("SIGINT");
+  expect((await souk("up")).err).toContain("cli.ts infra) has this shop's folder");
+  expect((await souk("down")).code).toBe(0);
   expect(await infra.exited).toBe(0);
   expect(processesOf(dir)).toEqual([]);
   expect(existsSync(file)).toBe(false);
+}, 60_000);
+
+test("down ends a start that is under way", async () => {
+  const { dir, home, spawn, souk } = await place();
+  const shop = spawn("souk.mjs", "up");
+  while (!existsSync(home.runnerFile)) await Bun.sleep(5);
+  expect((await souk("down")).err).toContain("stopped");
+  expect(await shop.exited).not.toBe(0);
+  expect(processesOf(dir)).toEqual([]);
+  expect((await souk("down")).err).toContain("nothing was running");
 }, 60_000);

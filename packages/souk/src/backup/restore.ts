@@ -2,11 +2,10 @@ import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { migrate, openSqlite, restored } from "drizzle-outbox";
 import { type Home, prepare } from "../home.ts";
-import { lock } from "../lock.ts";
 import type { Reporter } from "../obtain/index.ts";
 import { end, processesOf } from "../processes.ts";
 import { type Project, readProject } from "../project.ts";
-import { leftovers, readRun } from "../run.ts";
+import { claim, leftovers } from "../run.ts";
 import { AlreadyRunning } from "../shop.ts";
 import { databases, outside, stamp } from "./backup.ts";
 import { copyNow } from "./cut.ts";
@@ -51,8 +50,8 @@ export async function restore({
 }: RestoreOptions): Promise<Restored> {
   const project = readProject(root);
   prepare(home);
-  const held = lock(home);
-  if (!held) throw new AlreadyRunning(home, readRun(home));
+  const held = claim(home);
+  if (!held) throw new AlreadyRunning(home);
   const partial = join(home.dir, PARTIAL);
   try {
     // What a runner that was killed has left may still have the databases open.
