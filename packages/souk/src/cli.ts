@@ -17,6 +17,7 @@ import { secretsCommand } from "./commands/secrets.ts";
 import { statusCommand } from "./commands/status.ts";
 import { upCommand } from "./commands/up.ts";
 import { drillCommand } from "./drills/commands.ts";
+import { hangUpWhenAlone } from "./hang-up.ts";
 import { CannotObtain, ChecksumMismatch } from "./obtain/index.ts";
 import { ProjectError } from "./project.ts";
 import { retailCommands } from "./retail/commands.ts";
@@ -36,6 +37,7 @@ const expected = [
 
 // `npx souk logs | head`: who reads no more is not an error.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+hangUpWhenAlone();
 
 try {
   const here = context();

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { homeOf } from "../src/home.ts";
 import { reserve } from "../src/ports.ts";
 import { processesOf } from "../src/processes.ts";
-import { readRun } from "../src/run.ts";
+import { readRun, runnerOf } from "../src/run.ts";
 
 const checkout = join(import.meta.dir, "../../..");
 const homes: string[] = [];
@@ -163,6 +163,16 @@ test("infra: Redis, Sentry and the mail catcher alone, and a file that says what
   expect(await infra.exited).toBe(0);
   expect(processesOf(dir)).toEqual([]);
   expect(existsSync(file)).toBe(false);
+}, 60_000);
+
+test("what nobody reads any more ends", async () => {
+  const { dir, home } = await place();
+  const script = join(checkout, "packages/souk/bin/souk.mjs");
+  const command = `node ${script} infra --home ${dir} 2>&1 | head -1`;
+  const { exitCode, stdout } = Bun.spawnSync(["sh", "-c", command], { cwd: checkout });
+  expect({ exitCode, said: stdout.toString() }).toMatchObject({ exitCode: 0 });
+  expect(processesOf(dir)).toEqual([]);
+  expect(runnerOf(home)).toBeNull();
 }, 60_000);
 
 test("down ends a start that is under way", async () => {

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { closeSync, createReadStream, openSync, readFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { type Home, prepare } from "../home.ts";
@@ -74,7 +74,6 @@ async function foreground(context: Context, home: Home, options: UpOptions): Pro
     }
   };
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, onSignal);
-  onParentGone(onSignal);
 
   const ready = new Map<string, number>();
   const began = performance.now();
@@ -154,16 +153,6 @@ export function summary(
     "",
     `${bold(`The shop is open: ${run.url}`)} ${dim(`(${duration(tookMs)}; Ctrl-C closes it, npx souk logs -f shows what it does)`)}`,
   ].join("\n");
-}
-
-/** The launcher holds the other end of a pipe: when it is killed, nobody is left to say stop. */
-function onParentGone(stop: () => void): void {
-  const fd = Number(process.env.SOUK_PARENT_FD);
-  if (!Number.isInteger(fd) || fd < 3) return;
-  const pipe = createReadStream("", { fd, autoClose: false });
-  pipe.on("error", stop);
-  pipe.on("end", stop);
-  pipe.resume();
 }
 
 /** Starts the runner in the background and waits until it is ready or has given up. */
