@@ -41,7 +41,7 @@ const onReal = packages.flatMap((name) => {
     return []; // a package whose tests all stand beside its source
   }
 });
-const own = testFiles("tests").filter((file) => !/^tests\/(e2e|security|simulator)\//.test(file));
+const own = testFiles("tests").filter((file) => !/^tests\/(e2e|replicas|security|simulator)\//.test(file));
 
 const tests = (name: string, files: string[], timeoutMs: number): Suite => ({
   name,
@@ -62,6 +62,7 @@ const inProcess: Suite[] = [
   tests("packages", inSource, 120_000),
   tests("simulator", testFiles("tests/simulator"), 600_000),
   tests("services", testFiles("services"), 120_000),
+  tests("replicas", testFiles("tests/replicas"), 120_000),
   tests("architecture and contracts", own, 120_000),
 ];
 const runtime: Suite = {

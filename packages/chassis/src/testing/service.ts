@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Db, migrate, openSqlite } from "drizzle-outbox";
@@ -117,8 +117,9 @@ export async function testService<S>(definition: Service<S>, options: TestOption
     LOG_LEVEL: "silent",
     ...options.env,
   });
-  const db = options.db ?? (definition.store ? await openSqlite(join(folder, "test.db")) : undefined);
-  if (db) await migrate(db, join(options.folder, "migrations"));
+  const migrations = join(options.folder, "migrations");
+  const db = options.db ?? (definition.store ? await fresh(join(folder, "test.db"), migrations) : undefined);
+  if (options.db) await migrate(options.db, migrations);
   const running = await compose(definition, {
     config,
     sidecar,
@@ -214,6 +215,23 @@ export async function testService<S>(definition: Service<S>, options: TestOption
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** Files that are migrated and empty, by the folder of their migrations. */
+const migrated = new Map<string, Uint8Array>();
+
+/** Opens a database in a new file, migrated: which is done once, and copied for every other test. */
+async function fresh(path: string, migrations: string): Promise<Db> {
+  const known = migrated.get(migrations);
+  if (known) {
+    writeFileSync(path, known);
+    return openSqlite(path);
+  }
+  const db = await openSqlite(path);
+  await migrate(db, migrations);
+  await db.close();
+  migrated.set(migrations, readFileSync(path));
+  return openSqlite(path);
 }
 
 /** Waits until the run that a tick began has ended. */

@@ -6,9 +6,9 @@ import { type TestService, testService } from "chassis/testing";
 import { type Db, openPostgres, openSqlite } from "drizzle-outbox";
 import { Webhook } from "standardwebhooks";
 import { server } from "../../packages/drizzle-outbox/test/postgres.ts";
-import { OrderConfirmed, OrderLinesCancelled, OrderShipped } from "./contracts.ts";
-import shipping from "./service.ts";
-import type { Store } from "./store.ts";
+import { OrderConfirmed, OrderLinesCancelled, OrderShipped } from "../../services/shipping/contracts.ts";
+import shipping from "../../services/shipping/service.ts";
+import type { Store } from "../../services/shipping/store.ts";
 
 // Two processes of the service on one database, as when it has replicas.
 
@@ -31,7 +31,7 @@ describe.each(["sqlite", "postgres"] as const)("on %s", (dialect) => {
       const secrets = { "carrier-webhooks": JSON.stringify({ post: secret }) };
       apps.push(
         await testService(shipping, {
-          folder: import.meta.dir,
+          folder: join(import.meta.dir, "../../services/shipping"),
           db,
           others: (request) =>
             request.url.endsWith("/secrets/carrier-webhooks") ? Response.json(secrets) : undefined,

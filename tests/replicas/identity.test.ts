@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, setDefaultTimeout, test } from "bun:test
 import { randomBytes } from "node:crypto";
 import { type Db, openPostgres } from "drizzle-outbox";
 import { server } from "../../packages/drizzle-outbox/test/postgres.ts";
-import { ada, type People, people, type Seen } from "./users.fixture.ts";
+import { ada, type People, people, type Seen } from "../../services/identity/users.fixture.ts";
 
 // Two replicas of identity on one PostgreSQL: what one process keeps apart by itself, the database must.
 

@@ -23,9 +23,9 @@ import {
   type Quantity,
   type Reservation,
   type Wanted,
-} from "./reservation.ts";
-import { count } from "./stock.ts";
-import { store as declared, type Store } from "./store.ts";
+} from "../../services/inventory/reservation.ts";
+import { count } from "../../services/inventory/stock.ts";
+import { store as declared, type Store } from "../../services/inventory/store.ts";
 
 /** One process of several on the same database. */
 interface Replica {
@@ -46,7 +46,8 @@ async function start(dialect: DialectName): Promise<void> {
     return { db, box: outbox(db, { send: async () => {} }), store: declared.open(db) };
   };
   replicas = [await open()];
-  for (const { db } of replicas) await migrate(db, join(import.meta.dir, "migrations"));
+  for (const { db } of replicas)
+    await migrate(db, join(import.meta.dir, "../../services/inventory/migrations"));
   replicas.push(await open(), await open());
 }
 

@@ -6,9 +6,9 @@ import { join } from "node:path";
 import { type TestService, testService } from "chassis/testing";
 import { type Db, openPostgres, openSqlite } from "drizzle-outbox";
 import { server } from "../../packages/drizzle-outbox/test/postgres.ts";
-import { ProductCreated, StockReleased } from "./contracts.ts";
-import orders from "./service.ts";
-import type { Store } from "./store.ts";
+import { ProductCreated, StockReleased } from "../../services/orders/contracts.ts";
+import orders from "../../services/orders/service.ts";
+import type { Store } from "../../services/orders/store.ts";
 
 /** Several processes of the service on one database. */
 let replicas: TestService<Store>[];
@@ -68,7 +68,7 @@ async function start(open: (n: number) => Promise<Db>): Promise<void> {
     const db = await open(n);
     dbs.push(db);
     const options = {
-      folder: import.meta.dir,
+      folder: join(import.meta.dir, "../../services/orders"),
       db,
       now: () => clock,
       fieldKeys: () => keys,
