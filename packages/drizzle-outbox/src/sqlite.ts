@@ -330,7 +330,7 @@ export function sqliteOn(driver: Driver, path: string): Db {
     "fullfsync = on", // macOS: its plain fsync leaves data in the drive's cache.
     "foreign_keys = on",
     "temp_store = memory",
-    "cache_size = -16000",
+    "cache_size = -4000", // KiB. Ids rise with time, so what is in use is little; the system caches the rest.
   ])
     driver.exec(`pragma ${pragma}`);
   const engine = new SqliteEngine(driver, path);
