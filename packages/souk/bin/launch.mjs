@@ -146,7 +146,7 @@ export function launch(args, script = "packages/souk/src/cli.ts", then = () => p
       no_proxy: noProxy(),
       // Bun has 256 requests under way at once and keeps the rest waiting; a drill has a thousand customers.
       BUN_CONFIG_MAX_HTTP_REQUESTS: "8192",
-      SOUK_PARENT_FD: "3",
+      SOUK_LAUNCHER: String(process.pid),
     },
   });
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));

@@ -1,5 +1,6 @@
 /** What a terminal does for those in it, where there is none: whoever has nobody left is told to hang up. */
 import { createReadStream } from "node:fs";
+import { beganAt } from "./processes.ts";
 
 /**
  * Sends this process SIGHUP once when its launcher was killed, which holds the other end of a pipe, or when what it
@@ -13,9 +14,14 @@ export function hangUpWhenAlone(): void {
   };
   // Without a listener the error would be thrown, in the middle of whatever is said.
   process.stderr.on("error", hangUp);
-  const fd = Number(process.env.SOUK_PARENT_FD);
-  if (!Number.isInteger(fd) || fd < 3) return;
-  const pipe = createReadStream("", { fd, autoClose: false });
+  const launcher = Number(process.env.SOUK_LAUNCHER);
+  if (!launcher) return;
+  // Who is started by something in between has another pipe, if any.
+  if (process.ppid !== launcher) {
+    if (beganAt(launcher) === null) hangUp();
+    return;
+  }
+  const pipe = createReadStream("", { fd: 3, autoClose: false });
   pipe.on("error", hangUp);
   pipe.on("end", hangUp);
   pipe.resume();

@@ -164,7 +164,7 @@ async function detached(context: Context, home: Home, options: UpOptions): Promi
   if (options.host) args.push("--host", options.host);
   if (options.fresh) args.push("--fresh");
   if (!options.demo) args.push("--no-demo");
-  const { SOUK_PARENT_FD: _, ...env } = process.env;
+  const { SOUK_LAUNCHER: _, ...env } = process.env;
   const child = spawn(process.execPath, [join(context.root, "packages/souk/src/cli.ts"), ...args], {
     cwd: context.root,
     detached: true,
