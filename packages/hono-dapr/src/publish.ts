@@ -123,8 +123,8 @@ export function publisher(client: Client, settings: Settings): Publisher {
       return `"contentType":"${CLOUD_EVENT}",${own}`;
     }
     const pubsubname = pubsub ?? settings.pubsub;
-    const whole = { ...event, time: event.time ?? new Date().toISOString(), topic, pubsubname };
-    return `"contentType":"text/plain","event":${JSON.stringify(serialize(whole, settings.appId))}`;
+    const filledIn = { time: event.time ?? new Date().toISOString(), topic, pubsubname };
+    return `"contentType":"text/plain","event":${JSON.stringify(serialize(event, settings.appId, filledIn))}`;
   }
 
   /** The entries that failed, or the error that refused the call as a whole. */
@@ -200,13 +200,11 @@ function bulkBody(
  * The event as JSON. daprd overwrites `traceparent` unless the older `traceid` is there, and takes both for strings
  * without looking: anything else would crash the sidecars that receive it.
  */
-function serialize(event: PublishableEvent, appId: string): string {
-  const { traceparent } = event;
-  if (traceparent === undefined) {
-    return event.source === undefined ? JSON.stringify({ ...event, source: appId }) : JSON.stringify(event);
-  }
+function serialize(event: PublishableEvent, appId: string, filledIn?: object): string {
+  const { traceparent, source = appId } = event;
+  if (traceparent === undefined) return JSON.stringify({ ...event, ...filledIn, source });
   if (typeof traceparent !== "string") throw new TypeError("An event's traceparent is a string");
-  return JSON.stringify({ ...event, source: event.source ?? appId, traceid: traceparent });
+  return JSON.stringify({ ...event, ...filledIn, source, traceid: traceparent });
 }
 
 const idAt = (events: readonly PublishableEvent[], index: number): string =>
