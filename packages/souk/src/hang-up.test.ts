@@ -8,7 +8,7 @@ const module = JSON.stringify(join(import.meta.dir, "hang-up.ts"));
 const script = `const { hangUpWhenAlone } = await import(${module});
   hangUpWhenAlone();
   process.stdin.on("data", () => process.exit(0));
-  console.log("here");`;
+  process.stdout.write("here");`;
 
 /** A process that believes `launcher` to have launched it. */
 function started(launcher: string | undefined): ChildProcess {

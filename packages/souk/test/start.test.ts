@@ -176,9 +176,10 @@ test("what nobody reads any more ends", async () => {
 }, 60_000);
 
 test("down ends a start that is under way", async () => {
-  const { dir, home, spawn, souk } = await place();
+  const { dir, spawn, souk } = await place();
   const shop = spawn("souk.mjs", "up");
-  while (!existsSync(home.runnerFile)) await Bun.sleep(5);
+  // It has the folder before it looks for the runtime.
+  await saying(shop.stderr, "daprd");
   expect((await souk("down")).err).toContain("stopped");
   expect(await shop.exited).not.toBe(0);
   expect(processesOf(dir)).toEqual([]);
