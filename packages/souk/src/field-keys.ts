@@ -1,7 +1,7 @@
 /** The keyrings of encrypted fields in the secret files of an installation. */
 import { randomBytes } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { type Home, readJson, secretsFile, writePrivate } from "./home.ts";
+import { type Home, readJson, secretsFile, writeLasting } from "./home.ts";
 
 export interface Keyring {
   current: string;
@@ -28,7 +28,7 @@ export function changeKeyring(home: Home, app: string, change: (ring: Keyring) =
   const secrets = JSON.parse(readFileSync(secretsFile(home, app), "utf8")) as Record<string, string>;
   const ring = change(keyringOf(home, app));
   const text = JSON.stringify({ ...secrets, fields: JSON.stringify(ring) }, null, 2);
-  writePrivate(secretsFile(home, app), `${text}\n`);
+  writeLasting(secretsFile(home, app), `${text}\n`);
   return ring;
 }
 

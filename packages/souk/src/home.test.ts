@@ -7,6 +7,7 @@ import { forget, homeOf, prepare, readJson, secretsFile, secretsOf } from "./hom
 import { lock } from "./lock.ts";
 import { isFree, reserve } from "./ports.ts";
 import { beganAt, commandOf, holderOf, identify, isAlive, OWNER } from "./processes.ts";
+import { claim, leftovers, readRun, runnerOf } from "./run.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "souk-home-"));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
@@ -96,6 +97,18 @@ test("forgetting spares the lock only", () => {
   held?.release();
   prepare(home);
   expect(readJson(home.runFile)).toBeNull();
+});
+
+test("what a power cut left half-written stands in nobody's way", () => {
+  const claimed = claim(home);
+  expect(claimed).not.toBeNull();
+  expect(runnerOf(home)?.pid).toBe(process.pid);
+  for (const file of [home.runnerFile, home.runFile, home.processesFile]) writeFileSync(file, '{ "pid": 1');
+  expect(runnerOf(home)).toBeNull();
+  expect(readRun(home)).toBeNull();
+  expect(leftovers(home, [])).toEqual([]);
+  claimed?.release();
+  expect(existsSync(home.runnerFile)).toBe(false);
 });
 
 test("what is the user's does not reach a service by accident", () => {

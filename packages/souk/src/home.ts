@@ -2,8 +2,11 @@
 import { randomBytes } from "node:crypto";
 import {
   chmodSync,
+  closeSync,
   existsSync,
+  fsyncSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -11,7 +14,7 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 
 export interface Home {
   dir: string;
@@ -76,10 +79,24 @@ export function forget(home: Home): void {
 }
 
 /** Writes a file for its owner's eyes only, whole or not at all. */
-export function writePrivate(path: string, text: string | Uint8Array): void {
+export function writePrivate(path: string, text: string | Uint8Array, { flush = false } = {}): void {
   const draft = `${path}.${process.pid}.new`;
-  writeFileSync(draft, text, { mode: 0o600 });
+  writeFileSync(draft, text, { mode: 0o600, flush });
   renameSync(draft, path);
+}
+
+/**
+ * As `writePrivate`, and on the disk when it returns: what is sealed with a key that a power cut takes back can never be
+ * opened.
+ */
+export function writeLasting(path: string, text: string): void {
+  writePrivate(path, text, { flush: true });
+  const folder = openSync(dirname(path), "r");
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
+  }
 }
 
 /** A JSON file, or null when it is missing. Throws SyntaxError when it is not JSON. */
@@ -155,7 +172,7 @@ export function secretsOf(home: Home, app: string): Secrets {
   // A carrier to try it with; real ones are put there by whoever has a contract with them.
   if (app === "shipping") secrets["carrier-webhooks"] ??= JSON.stringify({ test: `whsec_${base64()}` });
   const text = `${JSON.stringify(secrets, null, 2)}\n`;
-  if (!existsSync(path) || readFileSync(path, "utf8") !== text) writePrivate(path, text);
+  if (!existsSync(path) || readFileSync(path, "utf8") !== text) writeLasting(path, text);
   return secrets;
 }
 
@@ -164,7 +181,7 @@ export const redisPassword = (home: Home): string => shared(home, "redis-passwor
 /** A secret that several have, made when it is asked for the first time. */
 function shared(home: Home, name: string, make = random): string {
   const path = join(home.secrets, name);
-  if (!existsSync(path)) writePrivate(path, make());
+  if (!existsSync(path)) writeLasting(path, make());
   return readFileSync(path, "utf8").trim();
 }
 

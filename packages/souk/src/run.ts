@@ -52,7 +52,7 @@ export function claim(home: Home): Lock | null {
 
 /** Who has claimed this folder, or null when nobody has who is still alive. */
 export function runnerOf(home: Home): ProcessId | null {
-  const runner = readJson<ProcessId>(home.runnerFile);
+  const runner = told<ProcessId>(home.runnerFile);
   return runner && isAlive(runner) ? runner : null;
 }
 
@@ -62,7 +62,7 @@ export function writeRun(home: Home, run: Run): void {
 
 /** What runs in this folder, or null when nothing does. */
 export function readRun(home: Home): Run | null {
-  const run = readJson<Run>(home.runFile);
+  const run = told<Run>(home.runFile);
   return run && isAlive({ pid: run.pid, began: run.began }) ? run : null;
 }
 
@@ -77,17 +77,20 @@ export function writeProcesses(home: Home, processes: Started[]): void {
 
 /** What an earlier runner started and is still alive: by its list, and by the mark that every process carries. */
 export function leftovers(home: Home, marked: number[]): Started[] {
-  let listed: Started[];
-  try {
-    listed = readJson<Started[]>(home.processesFile) ?? [];
-  } catch (error) {
-    // A power cut can leave it half-written; the marks are enough.
-    if (!(error instanceof SyntaxError)) throw error;
-    listed = [];
-  }
+  const listed = told<Started[]>(home.processesFile) ?? [];
   const found = listed.filter((each) => each.began !== null && each.pid !== process.pid && isAlive(each));
   for (const pid of marked) {
     if (!found.some((each) => each.pid === pid)) found.push({ name: "", ...identify(pid) });
   }
   return found.filter(isAlive);
+}
+
+/** What such a file says; null also where a power cut has left it half-written: whoever wrote it is gone then. */
+function told<T>(path: string): T | null {
+  try {
+    return readJson<T>(path);
+  } catch (error) {
+    if (error instanceof SyntaxError) return null;
+    throw error;
+  }
 }

@@ -1,7 +1,7 @@
 /** Puts a restored shop in the place of what was there: wholly, or not at all, whatever dies in between. */
 import { existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { type Home, readJson, writePrivate } from "../home.ts";
+import { type Home, readJson, writeLasting } from "../home.ts";
 
 /** The folder in a shop's own in which what is to be put in place is made. */
 export const PARTIAL = "restore.partial";
@@ -20,7 +20,7 @@ const parts = ["dev-client.json", "secrets", "redis", "data"];
 /** Begins, and finishes where nothing comes in between. What was there before is in the folder `aside` then. */
 export function putInPlace(home: Home, aside: string): void {
   const fresh = parts.filter((part) => existsSync(join(home.dir, PARTIAL, part)));
-  writePrivate(join(home.dir, JOURNAL), JSON.stringify({ aside, fresh } satisfies Journal));
+  writeLasting(join(home.dir, JOURNAL), JSON.stringify({ aside, fresh } satisfies Journal));
   finishRestore(home);
 }
 
