@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { hangUpWhenAlone } from "./hang-up.ts";
 import { signalGroup } from "./processes.ts";
 
 // bun packages/souk/src/check.ts [--fast | --security]: everything that `npm test` proves.
@@ -100,6 +101,8 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.exit(130);
   });
 }
+
+hangUpWhenAlone();
 
 const totals: Result = { passed: 0, failed: 0, skipped: 0, notRun: [], failures: [] };
 for (const { suites, atOnce } of parts) {
