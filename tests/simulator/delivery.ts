@@ -24,7 +24,7 @@ export function delivery(
     raw ? Buffer.from(JSON.stringify(event)).toString("base64") : event;
   const entries = events.map((event, i) => ({ entryId: String(i), event: inBatch(event) }));
   const body = JSON.stringify(bulkSubscribe?.enabled ? { id, entries } : events[0]);
-  const headers = { "content-type": "application/json" };
+  const headers = { "content-type": "application/json", "content-length": String(Buffer.byteLength(body)) };
   return () => new Request(`http://app/_events/${topic}`, { method: "POST", headers, body });
 }
 

@@ -24,24 +24,45 @@ export interface DiskOptions {
   forgetful?: boolean;
 }
 
-const images = new Map<string, Uint8Array>();
+/** A database, with the statements that were prepared on it. */
+interface File {
+  db: Database;
+  statements: Map<string, Statement<Row, (string | number)[]>>;
+}
 
 /** A new database with a service's tables, as the migrations of its folder make them. */
-function image(folder: string): Uint8Array {
-  let made = images.get(folder);
-  if (made === undefined) {
-    const db = new Database(":memory:");
-    const migrations = join(folder, "migrations/sqlite");
-    for (const file of readdirSync(migrations).sort())
-      if (file.endsWith(".sql"))
-        for (const part of readFileSync(join(migrations, file), "utf8").split("--> statement-breakpoint"))
-          if (part.trim() !== "") db.run(part);
-    made = db.serialize();
-    db.close();
-    images.set(folder, made);
-  }
-  return made;
+interface Image {
+  bytes: Uint8Array;
+  tables: string[];
+  /** Files that were made of it and are empty again: to prepare statements takes longer than to delete a few rows. */
+  idle: File[];
 }
+
+const images = new Map<string, Image>();
+
+function imageOf(folder: string): Image {
+  const known = images.get(folder);
+  if (known !== undefined) return known;
+  const db = new Database(":memory:");
+  const migrations = join(folder, "migrations/sqlite");
+  for (const file of readdirSync(migrations).sort())
+    if (file.endsWith(".sql"))
+      for (const part of readFileSync(join(migrations, file), "utf8").split("--> statement-breakpoint"))
+        if (part.trim() !== "") db.run(part);
+  const named = db.prepare<{ name: string }, []>("select name from sqlite_master where type = 'table'").all();
+  const tables = named.map(({ name }) => name);
+  for (const table of tables)
+    if (db.prepare(`select 1 from "${table}"`).get())
+      throw new Error(
+        `${folder}: a migration fills ${table}, and the simulator would take that for a run's own`,
+      );
+  const image = { bytes: db.serialize(), tables, idle: [] };
+  db.close();
+  images.set(folder, image);
+  return image;
+}
+
+const open = (bytes: Uint8Array): File => ({ db: Database.deserialize(bytes), statements: new Map() });
 
 /**
  * The disk of one service: SQLite, in memory. It outlives the processes that use it. A transaction that was open when
@@ -49,8 +70,8 @@ function image(folder: string): Uint8Array {
  * waiting for the disk.
  */
 export class Disk {
-  #db: Database;
-  readonly #statements = new Map<string, Statement<Row, (string | number)[]>>();
+  readonly #image: Image;
+  #kept: File | undefined;
   readonly #rewrite: Rewrite | undefined;
   readonly #powerCuts: boolean;
   readonly #forgetful: boolean;
@@ -63,7 +84,8 @@ export class Disk {
   commits = 0;
 
   constructor(folder: string, { rewrite, powerCuts = false, forgetful = false }: DiskOptions) {
-    this.#db = Database.deserialize(image(folder));
+    this.#image = imageOf(folder);
+    this.#kept = this.#image.idle.pop() ?? open(this.#image.bytes);
     this.#rewrite = rewrite;
     this.#powerCuts = powerCuts;
     this.#forgetful = forgetful;
@@ -75,26 +97,43 @@ export class Disk {
   }
 
   crash(power: "on" | "cut"): void {
-    if (this.#db.inTransaction) this.#db.run("rollback");
+    this.#rollBack();
     this.#synchronous = true;
     const kept = this.#forgetful ? this.#snapshot : power === "cut" ? this.#safe : undefined;
     if (kept === undefined) return;
-    this.#db.close();
-    this.#db = Database.deserialize(kept);
-    this.#statements.clear();
+    this.#file.db.close();
+    this.#kept = open(kept);
     this.#safe = undefined;
     this.#snapshot = undefined;
   }
 
+  /** Nobody uses it any more. */
   close(): void {
-    this.#db.close();
+    this.#rollBack();
+    const file = this.#file;
+    this.#kept = undefined;
+    file.db.run("begin");
+    for (const table of this.#image.tables) file.db.run(`delete from "${table}"`);
+    file.db.run("commit");
+    this.#image.idle.push(file);
+  }
+
+  get #file(): File {
+    if (this.#kept === undefined) throw new Error("The simulation is over, its disk is gone");
+    return this.#kept;
+  }
+
+  #rollBack(): void {
+    const { db } = this.#file;
+    if (db.inTransaction) db.run("rollback");
   }
 
   #statement(text: string): Statement<Row, (string | number)[]> {
-    let statement = this.#statements.get(text);
+    const { db, statements } = this.#file;
+    let statement = statements.get(text);
     if (statement === undefined) {
-      statement = this.#db.prepare(text);
-      this.#statements.set(text, statement);
+      statement = db.prepare(text);
+      statements.set(text, statement);
     }
     return statement;
   }
@@ -106,7 +145,7 @@ export class Disk {
       const error = controller.error(text);
       if (error) throw error;
       const committing = rewritten === "commit";
-      if (this.#forgetful && text === "begin immediate") this.#snapshot = this.#db.serialize();
+      if (this.#forgetful && text === "begin immediate") this.#snapshot = this.#file.db.serialize();
       if (committing && !this.#synchronous && this.#powerCuts) this.#safe ??= this.#snapshot;
       const result = what();
       if (committing) {
@@ -144,13 +183,13 @@ export class Disk {
         controller.step("before", text);
         if (text === "pragma synchronous = normal") this.#synchronous = false;
         else if (text === "pragma synchronous = full") this.#synchronous = true;
-        else if (!text.startsWith("pragma ")) this.#db.run(text);
+        else if (!text.startsWith("pragma ")) this.#file.db.run(text);
         if (!this.#synchronous && this.#powerCuts && this.#safe === undefined)
-          this.#snapshot = this.#db.serialize();
+          this.#snapshot = this.#file.db.serialize();
       },
       inTransaction: () => {
         controller.step("before", "rollback");
-        return this.#db.inTransaction;
+        return this.#file.db.inTransaction;
       },
       close() {},
     };

@@ -11,6 +11,7 @@ export function planOf(seed: number): Plan {
   const { commands, skus } = trade(random.fork("trade"), long);
   const after = random.fork("after");
   const expires = after.chance(0.3);
+  const seldom = expires ? 5_000 : after.pick([3_000, 8_000]);
   const sold =
     skus.length > 0 ? commands.map((command) => (expires ? expiring(after, command) : command)) : [];
   const pricing = priced(random.fork("pricing"), sold, long);
@@ -21,7 +22,7 @@ export function planOf(seed: number): Plan {
     deadline: random.pick([1_000, 4_000, 20_000, 900_000]),
     providerTimeout: random.pick([800, 3_000, 10_000]),
     authorisationLifetime: expires ? after.pick([900, 3_000]) : aWeek,
-    tick: expires ? after.pick([400, 1_500]) : after.pick([3_000, 8_000]),
+    ticks: { renew: expires ? after.pick([400, 1_500]) : seldom, reconcile: seldom },
     skew: random.chance(0.2) ? { [random.pick(apps)]: random.between(-500, 500) } : {},
     network: {
       latency: network.pick([1, 5, 30]),

@@ -45,7 +45,7 @@ export function peaceful(seed: number, network: Network): Plan {
     deadline: 900_000,
     providerTimeout: 6_000,
     authorisationLifetime: 900_000,
-    tick: 15_000,
+    ticks: { renew: 15_000, reconcile: 15_000 },
     skew: {},
     network,
     commands,

@@ -84,8 +84,8 @@ export interface Plan {
   providerTimeout: number;
   /** Ms after which the provider lets go of what it has authorised. */
   authorisationLifetime: number;
-  /** Ms between two ticks of every schedule. */
-  tick: number;
+  /** Ms between two ticks of each schedule. */
+  ticks: { renew: number; reconcile: number };
   /** Ms by which the services' clocks differ. */
   skew: Partial<Record<App, number>>;
   network: Network;

@@ -12,6 +12,8 @@ export interface Work {
 
 /** So many seeds are handed to a worker at a time. */
 const chunk = 10;
+/** Workers that have nothing to do: to start one takes as long as to check fifty seeds. */
+const idle: Worker[] = [];
 
 /** Checks seeds on all cores until one fails. @returns the failing one with the lowest number of those looked at */
 export async function firstFailure({ check, from, count, bug, done }: Work): Promise<Found | undefined> {
@@ -28,13 +30,18 @@ export async function firstFailure({ check, from, count, bug, done }: Work): Pro
     if (found.violations.length > 0 && (first === undefined || found.seed < first.seed)) first = found;
   };
   const run = async (): Promise<void> => {
-    const worker = new Worker(new URL("./worker.ts", import.meta.url));
+    const worker = idle.pop() ?? new Worker(new URL("./worker.ts", import.meta.url));
+    worker.ref();
     try {
       for (let seeds = take(); seeds.length > 0; seeds = take())
         await ask(worker, { check, seeds, bug }, told);
-    } finally {
+    } catch (error) {
       worker.terminate();
+      throw error;
     }
+    // Nobody stays for one that has nothing to do.
+    worker.unref();
+    idle.push(worker);
   };
   const workers = Math.min(availableParallelism(), Math.ceil(count / chunk));
   await Promise.all(Array.from({ length: workers }, run));

@@ -140,6 +140,8 @@ export function launch(args, script = "packages/souk/src/cli.ts", then = () => p
   const child = spawn(findBun(), [path.join(root, script), ...args], {
     stdio: ["inherit", "inherit", "inherit", "pipe"],
     env: {
+      // Commands are over before Bun's last stage of compilation pays (docs/decisions/0032).
+      BUN_JSC_useFTLJIT: "0",
       ...process.env,
       // The shop's own ports are never behind a proxy.
       NO_PROXY: noProxy(),
