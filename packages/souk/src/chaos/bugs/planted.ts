@@ -388,6 +388,8 @@ export const bugs: Bug[] = [
       "event-is-delivered",
       "answer-is-what-is-stored",
       "order-follows-events",
+      // An order that has lost what it heard waits for it.
+      "order-is-final-in-time",
     ],
     faults: ["loading an order takes a while"],
   },
