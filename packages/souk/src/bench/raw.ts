@@ -121,11 +121,13 @@ async function untilItAnswers(raw: Raw): Promise<void> {
   }
 }
 
-export async function measureRaw(
-  concurrencies: number[],
-  ms: number,
-  warmUpMs: number,
-): Promise<{ orders: Map<number, Measured>; throughput: number }> {
+/** What a machine can do: orders by how many are under way at once, and a second when nobody waits for them. */
+export interface RawLimits {
+  orders: Map<number, Measured>;
+  throughput: number;
+}
+
+export async function measureRaw(concurrencies: number[], ms: number, warmUpMs: number): Promise<RawLimits> {
   const raw = await startRaw();
   try {
     await untilItAnswers(raw);
@@ -141,4 +143,16 @@ export async function measureRaw(
   } finally {
     await raw.stop();
   }
+}
+
+/** What a machine can do in between: the means of what it could before and after. */
+export function between(before: RawLimits, after: RawLimits): RawLimits {
+  const mean = (a: number, b: number) => (a + b) / 2;
+  const orders = [...before.orders].map(([concurrency, one]): [number, Measured] => {
+    const other = after.orders.get(concurrency) ?? one;
+    const [perSecond, p50] = [mean(one.perSecond, other.perSecond), mean(one.p50, other.p50)];
+    const count = one.count + other.count;
+    return [concurrency, { perSecond, p50, p99: mean(one.p99, other.p99), count }];
+  });
+  return { orders: new Map(orders), throughput: mean(before.throughput, after.throughput) };
 }
